@@ -1,0 +1,199 @@
+#include "data/store.h"
+
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <thread>
+
+#include "base/files.h"
+
+namespace tenfold::data {
+namespace {
+
+enum class Shade : std::uint8_t { kLight, kDark };
+BOOST_DESCRIBE_ENUM(Shade, kLight, kDark)
+
+struct Shelf {
+  std::string id;
+  std::string room;
+};
+TENFOLD_DESCRIBE(Shelf, (id), (room))
+TENFOLD_TABLE(Shelf, "shelves", id)
+
+struct Book {
+  std::string id;
+  std::string shelf;
+  std::int64_t pages = 0;
+  double price = 0;
+  Shade shade = Shade::kLight;
+  std::vector<float> embedding;
+  std::vector<std::string> tags;
+  std::optional<std::string> note;
+};
+TENFOLD_DESCRIBE(Book, (id), (shelf), (pages), (price), (shade), (embedding), (tags), (note))
+TENFOLD_TABLE(Book, "books", id, {"shelf"}, {{"shelves", "shelf"}})
+
+std::vector<Table> Tables() { return {TableOf<Shelf>(), TableOf<Book>()}; }
+
+/// A new back end adds a line to the instantiation below, no test code.
+class StoreContract : public testing::TestWithParam<std::string> {
+ protected:
+  StoreContract() { Open(); }
+  void Open() {
+    store_.reset();
+    store_ = OpenSqliteStore((folder_.path() / "store.db").string(), Tables());
+  }
+  TemporaryFolder folder_;
+  std::unique_ptr<Store> store_;
+  Context ctx_ = Context::System("test");
+};
+
+TEST_P(StoreContract, ReadsBackEveryKindOfField) {
+  const Book book{"b1", "s1", 320, 9.5, Shade::kDark, {1.5f, -2}, {"a", "ü"}, std::nullopt};
+  const auto commit = store_->Write(ctx_, [&](WriteTx& tx) { tx.Put(book); });
+  EXPECT_EQ(commit, 1u);
+  Open();
+  store_->Read(ctx_, [&](ReadTx& tx) {
+    const auto again = tx.Get<Book>("b1");
+    ASSERT_TRUE(again);
+    EXPECT_EQ(ToJson(*again), ToJson(book));
+    EXPECT_EQ(again->embedding, book.embedding);
+    EXPECT_EQ(tx.commit(), commit);
+    EXPECT_FALSE(tx.Get<Book>("b2"));
+  });
+}
+
+TEST_P(StoreContract, RollsBackAllOfAWorkThatThrowsAndNothingElse) {
+  EXPECT_THROW(store_->Write(ctx_,
+                             [&](WriteTx& tx) {
+                               tx.Put(Shelf{"s1", "hall"});
+                               throw Error(Code::kAborted, "no");
+                             }),
+               Error);
+  EXPECT_EQ(store_->commit(), 0u);
+  store_->Write(ctx_, [&](WriteTx& tx) { tx.Add(Shelf{"s1", "attic"}); });
+  try {
+    store_->Write(ctx_, [&](WriteTx& tx) { tx.Add(Shelf{"s1", "cellar"}); });
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), Code::kAlreadyExists);
+  }
+  EXPECT_EQ(store_->Read(ctx_, [](ReadTx& tx) { return tx.Get<Shelf>("s1")->room; }), "attic");
+}
+
+TEST_P(StoreContract, DeletesChildrenWithTheirParentInOneCommit) {
+  store_->Write(ctx_, [&](WriteTx& tx) {
+    tx.Put(Shelf{"s1", "hall"});
+    for (int i = 0; i < 3; ++i) tx.Put(Book{"b" + std::to_string(i), "s1", i, 0, Shade::kLight, {}, {}, "n"});
+  });
+  const auto commit = store_->Write(ctx_, [&](WriteTx& tx) { EXPECT_TRUE(tx.Delete<Shelf>("s1")); });
+  EXPECT_EQ(store_->Read(ctx_, [](ReadTx& tx) { return tx.Count<Book>(); }), 0);
+  const auto changes = store_->ChangesSince(ctx_, commit - 1, 100);
+  EXPECT_EQ(changes.size(), 4u);
+  for (const auto& change : changes) EXPECT_EQ(change.kind, ChangeKind::kDelete);
+}
+
+class Counter : public Follower {
+ public:
+  std::string name() const override { return "counter"; }
+  void Load(ReadTx& tx) override { count = tx.Count<Book>(); }
+  void Apply(std::span<const Change> changes, ReadTx& tx) override {
+    for (const auto& change : changes) {
+      EXPECT_GT(change.commit, reached);
+      reached = change.commit - (changes.size() > 1 ? 1 : 0);
+    }
+    count = tx.Count<Book>();
+    reached = tx.commit();
+  }
+  std::int64_t count = -1;
+  Commit reached = 0;
+};
+
+TEST_P(StoreContract, FollowersHaveSeenAWriteBeforeItIsAcknowledged) {
+  store_->Write(ctx_, [&](WriteTx& tx) { tx.Put(Book{"b0", "", 0, 0, Shade::kLight, {}, {}, {}}); });
+  Counter counter;
+  store_->Follow(counter);
+  EXPECT_EQ(counter.count, 1);
+  const auto commit = store_->Write(ctx_, [&](WriteTx& tx) { tx.Put(Book{"b1", "", 0, 0, Shade::kLight, {}, {}, {}}); });
+  EXPECT_EQ(counter.count, 2);
+  EXPECT_EQ(counter.reached, commit);
+  store_.reset();
+}
+
+TEST_P(StoreContract, ManyWritersEachGetTheirOwnCommitNumber) {
+  std::vector<std::thread> threads;
+  std::mutex mutex;
+  std::set<Commit> commits;
+  for (int t = 0; t < 16; ++t)
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < 20; ++i) {
+        const auto commit = store_->Write(ctx_, [&](WriteTx& tx) { tx.Add(Book{std::to_string(t) + "/" + std::to_string(i), "", 0, 0, Shade::kLight, {}, {}, {}}); });
+        const std::lock_guard lock(mutex);
+        EXPECT_TRUE(commits.insert(commit).second);
+      }
+    });
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(commits.size(), 320u);
+  EXPECT_EQ(*commits.rbegin(), 320u);
+  EXPECT_EQ(store_->Read(ctx_, [](ReadTx& tx) { return tx.Count<Book>(); }), 320);
+}
+
+TEST_P(StoreContract, BacksUpALiveStoreAtOneCommit) {
+  store_->Write(ctx_, [&](WriteTx& tx) { tx.Put(Shelf{"s1", "hall"}); });
+  const auto copy_path = (folder_.path() / "copy.db").string();
+  const auto at = store_->Backup(ctx_, copy_path);
+  EXPECT_EQ(at, store_->commit());
+  const auto copy = OpenSqliteStore(copy_path, Tables());
+  EXPECT_EQ(copy->commit(), at);
+  EXPECT_EQ(copy->Read(ctx_, [](ReadTx& tx) { return tx.Count<Shelf>(); }), 1);
+  copy->CheckIntegrity(ctx_);
+}
+
+TEST_P(StoreContract, LosesNothingAcknowledgedToKillNine) {
+  store_.reset();
+  for (int round = 0; round < 10; ++round) {
+    int pipe_ends[2];
+    ASSERT_EQ(pipe(pipe_ends), 0);
+    const pid_t child = fork();
+    if (child == 0) {
+      const auto store = OpenSqliteStore((folder_.path() / "store.db").string(), Tables());
+      for (;;) {
+        const std::uint64_t commit = store->Write(ctx_, [&](WriteTx& tx) {
+          const auto next = tx.Count<Book>();
+          tx.Add(Book{std::to_string(next), "", 0, 0, Shade::kLight, {}, {}, {}});
+        });
+        if (write(pipe_ends[1], &commit, sizeof commit) < 0) _exit(1);
+      }
+    }
+    close(pipe_ends[1]);
+    std::uint64_t acknowledged = 0;
+    for (int i = 0; i < 5 + round * 3; ++i) ASSERT_EQ(read(pipe_ends[0], &acknowledged, sizeof acknowledged), static_cast<ssize_t>(sizeof acknowledged));
+    kill(child, SIGKILL);
+    while (read(pipe_ends[0], &acknowledged, sizeof acknowledged) > 0) {
+    }
+    waitpid(child, nullptr, 0);
+    close(pipe_ends[0]);
+    const auto store = OpenSqliteStore((folder_.path() / "store.db").string(), Tables());
+    EXPECT_GE(store->commit(), acknowledged);
+    EXPECT_EQ(store->Read(ctx_, [](ReadTx& tx) { return tx.Count<Book>(); }), static_cast<std::int64_t>(store->commit()));
+    store->CheckIntegrity(ctx_);
+  }
+}
+
+TEST(SqliteStore, RefusesAFileThatIsNotAStore) {
+  const TemporaryFolder folder;
+  const auto path = folder.path() / "store.db";
+  WriteFileAtomically(path, std::string(8192, 'x'));
+  try {
+    OpenSqliteStore(path.string(), Tables());
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), Code::kDataLoss);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, StoreContract, testing::Values("sqlite:{tmp}"));
+
+}  // namespace
+}  // namespace tenfold::data
