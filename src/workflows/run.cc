@@ -1,0 +1,427 @@
+#include "workflows/run.h"
+
+#include <random>
+
+#include "base/log.h"
+
+namespace tenfold::workflows {
+namespace {
+
+/// Leaves the run's function at a wait. Not an Error: nothing failed.
+struct Suspended {
+  std::int64_t wake_us;
+};
+
+std::string EventId(std::string_view run, std::int64_t number) {
+  auto digits = std::to_string(number);
+  return std::string(run) + "/" + std::string(8 - std::min<std::size_t>(8, digits.size()), '0') + digits;
+}
+
+bool MayRetry(Code code) {
+  return code == Code::kUnavailable || code == Code::kAborted || code == Code::kDeadlineExceeded || code == Code::kResourceExhausted;
+}
+
+bool Ended(RunState state) { return state == RunState::kFinished || state == RunState::kFailed || state == RunState::kCancelled; }
+
+Context ContextOf(const Run& run, const Clock& clock, std::shared_ptr<Cancellation> cancellation, std::chrono::milliseconds timeout) {
+  const auto stored = FromJson<StoredPrincipal>(run.principal, Unknown::kIgnore);
+  Principal principal;
+  principal.user = stored.user;
+  principal.tenant = stored.tenant;
+  principal.role = stored.role == RoleName(Role::kNobody) ? Role::kNobody : ParseRole(stored.role);
+  principal.customer = stored.customer;
+  principal.labels = stored.labels;
+  Context::Parts parts;
+  parts.principal = std::make_shared<const Principal>(std::move(principal));
+  parts.clock = &clock;
+  parts.deadline = clock.Now() + timeout;
+  parts.cancellation = std::move(cancellation);
+  return Context(std::move(parts));
+}
+
+}  // namespace
+
+RunContext::RunContext(Runs& runs, Run run, std::map<std::string, RunStep, std::less<>> steps, Context ctx, std::int64_t emitted)
+    : runs_(runs), run_(std::move(run)), steps_(std::move(steps)), ctx_(std::move(ctx)), emitted_(emitted), replaying_(emitted > 0) {}
+
+Json RunContext::Step(std::string_view name, const StepOptions& options, const std::function<Json(const Context&)>& work) {
+  if (const auto done = steps_.find(name); done != steps_.end()) return done->second.output;
+  RunStep step{run_.id + "/" + std::string(name), run_.id, std::string(name), options.input, nullptr, 0, ToMicros(runs_.clock_.Now()), 0};
+  thread_local std::mt19937_64 random{std::random_device{}()};
+  for (auto delay = options.first_delay;; delay *= 2) {
+    ++step.attempts;
+    try {
+      ctx_.Check();
+      step.output = work(ctx_.Child(name).WithTimeout(options.timeout));
+      break;
+    } catch (const Error& e) {
+      if (step.attempts >= options.max_attempts || !MayRetry(e.code()) || ctx_.done()) throw;
+      const auto pause = std::chrono::milliseconds(std::uniform_int_distribution<std::int64_t>(0, delay.count())(random));
+      std::unique_lock lock(runs_.mutex_);
+      runs_.changed_.wait_for(lock, pause, [&] { return runs_.stopping_ || ctx_.cancellation().cancelled(); });
+    }
+  }
+  step.finished_us = ToMicros(runs_.clock_.Now());
+  runs_.store_.Write(Context::System("runs"), [&](data::WriteTx& tx) { tx.Add(step); });
+  return steps_.emplace(name, std::move(step)).first->second.output;
+}
+
+Json RunContext::StepInStore(std::string_view name, const Json& input, const std::function<Json(data::WriteTx&)>& work) {
+  if (const auto done = steps_.find(name); done != steps_.end()) return done->second.output;
+  ctx_.Check();
+  RunStep step{run_.id + "/" + std::string(name), run_.id, std::string(name), input, nullptr, 1, ToMicros(runs_.clock_.Now()), 0};
+  runs_.store_.Write(Context::System("runs"), [&](data::WriteTx& tx) {
+    step.output = work(tx);
+    step.finished_us = ToMicros(runs_.clock_.Now());
+    tx.Add(step);
+  });
+  return steps_.emplace(name, std::move(step)).first->second.output;
+}
+
+Json RunContext::WaitFor(std::string_view signal, TimePoint until) {
+  const auto name = "signal:" + std::string(signal);
+  if (const auto come = steps_.find(name); come != steps_.end()) return come->second.output;
+  // The moment the wait began is recorded, so that a repeated call waits for the same moment.
+  const auto due = Step("until:" + std::string(signal), {}, [&](const Context&) { return Json(ToMicros(until)); }).to_number<std::int64_t>();
+  if (ToMicros(runs_.clock_.Now()) >= due) return nullptr;
+  throw Suspended{due};
+}
+
+void RunContext::SleepUntil(TimePoint at) {
+  const auto due = Step("sleep:" + std::to_string(steps_.size()), {}, [&](const Context&) { return Json(ToMicros(at)); }).to_number<std::int64_t>();
+  if (ToMicros(runs_.clock_.Now()) < due) throw Suspended{due};
+}
+
+void RunContext::Emit(std::string_view type, Json data) {
+  if (next_event_++ < emitted_) return;
+  replaying_ = false;
+  runs_.Append(run_.id, type, std::move(data));
+}
+
+Runs::Runs(data::Store& store, const Clock& clock, Options options) : store_(store), clock_(clock), options_(options) {
+  pool_ = std::make_unique<ThreadPool>("runs", options_.threads, options_.queue);
+}
+
+Runs::~Runs() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+    for (auto& [id, live] : live_) live->cancellation->Cancel();
+  }
+  changed_.notify_all();
+  if (waker_.joinable()) waker_.join();
+  pool_.reset();
+}
+
+std::vector<data::Table> Runs::Tables() { return {data::TableOf<Run>(), data::TableOf<RunStep>(), data::TableOf<RunEvent>()}; }
+
+void Runs::Register(std::string kind, RunFunction function) { TENFOLD_CHECK(functions_.emplace(std::move(kind), std::move(function)).second); }
+
+void Runs::Resume() {
+  std::vector<Run> unfinished;
+  store_.Read(Context::System("runs"), [&](data::ReadTx& tx) {
+    for (const char* state : {"queued", "running", "waiting"})
+      for (auto& run : tx.Find<Run>(data::Where("state", state))) unfinished.push_back(std::move(run));
+  });
+  for (const auto& run : unfinished) {
+    if (run.state == RunState::kWaiting) {
+      const std::lock_guard lock(mutex_);
+      if (run.wake_us) wakes_.emplace(run.wake_us, run.id);
+    } else {
+      Enqueue(run.id);
+    }
+  }
+  waker_ = std::thread([this] { WakeLoop(); });
+}
+
+void Runs::WakeLoop() {
+  std::unique_lock lock(mutex_);
+  while (!stopping_) {
+    const auto now = ToMicros(clock_.Now());
+    while (!wakes_.empty() && wakes_.begin()->first <= now) {
+      const auto id = wakes_.begin()->second;
+      wakes_.erase(wakes_.begin());
+      lock.unlock();
+      try {
+        Enqueue(id);
+        lock.lock();
+      } catch (const Error&) {
+        lock.lock();
+        wakes_.emplace(now + 1'000'000, id);  // the queue is full: a second later
+      }
+    }
+    const auto next = wakes_.empty() ? std::chrono::microseconds(1'000'000) : std::chrono::microseconds(wakes_.begin()->first - now);
+    changed_.wait_for(lock, std::min<std::chrono::microseconds>(next, std::chrono::seconds(1)));
+  }
+}
+
+std::string Runs::Start(const Context& ctx, const RunSpec& spec) {
+  ctx.Check();
+  if (!functions_.contains(spec.kind)) throw Error(Code::kInvalidArgument, "run kind '" + spec.kind + "' is unknown", "kind");
+  const auto& principal = ctx.principal();
+  Run run;
+  run.id = NewId("run", clock_);
+  run.kind = spec.kind;
+  run.owner = principal.user;
+  run.idempotency_key = spec.idempotency_key.empty() ? "" : spec.kind + ":" + spec.idempotency_key;
+  run.principal = ToJson(StoredPrincipal{principal.user, principal.tenant, std::string(RoleName(principal.role)), principal.customer, principal.labels});
+  run.input = spec.input;
+  run.created_us = ToMicros(clock_.Now());
+  {
+    // Visible to Events() before it is durable, never the other way round.
+    const std::lock_guard lock(mutex_);
+    live_[run.id] = std::make_shared<Live>();
+  }
+  std::string existing;
+  try {
+    store_.Write(ctx, [&](data::WriteTx& tx) {
+      existing.clear();
+      if (!run.idempotency_key.empty())
+        for (const auto& same : tx.Find<Run>(data::Where("idempotency_key", run.idempotency_key))) existing = same.id;
+      if (existing.empty()) tx.Add(run);
+    });
+  } catch (...) {
+    const std::lock_guard lock(mutex_);
+    live_.erase(run.id);
+    throw;
+  }
+  if (!existing.empty()) {
+    const std::lock_guard lock(mutex_);
+    live_.erase(run.id);
+    return existing;
+  }
+  Enqueue(run.id);
+  return run.id;
+}
+
+void Runs::Enqueue(const std::string& id) {
+  {
+    const std::lock_guard lock(mutex_);
+    auto& live = live_[id];
+    if (!live) live = std::make_shared<Live>();
+    live->state = RunState::kQueued;
+  }
+  pool_->Submit([this, id] { Execute(id); });
+}
+
+void Runs::Execute(const std::string& id) {
+  const auto system = Context::System("runs");
+  std::shared_ptr<Live> live;
+  {
+    const std::lock_guard lock(mutex_);
+    if (stopping_) return;  // stays queued; the next start resumes it
+    live = live_[id];
+    if (live->state == RunState::kRunning) {
+      live->signalled = true;
+      return;
+    }
+    live->state = RunState::kRunning;
+    live->signalled = false;
+  }
+  changed_.notify_all();
+  std::optional<Run> run;
+  std::map<std::string, RunStep, std::less<>> steps;
+  std::vector<RunEvent> events;
+  store_.Read(system, [&](data::ReadTx& tx) {
+    run = tx.Get<Run>(id);
+    for (auto& step : tx.Find<RunStep>(data::Where("run", id))) steps.emplace(step.name, step);
+    events = tx.Find<RunEvent>(data::Where("run", id));
+  });
+  if (!run || Ended(run->state)) {
+    const std::lock_guard lock(mutex_);
+    live->state = run ? run->state : RunState::kFailed;
+    changed_.notify_all();
+    return;
+  }
+  std::int64_t emitted = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    if (events.size() > live->events.size()) {
+      live->events = std::move(events);
+      live->durable = live->events.size();
+    }
+    emitted = static_cast<std::int64_t>(live->events.size());
+  }
+  RunContext run_context(*this, *run, std::move(steps), ContextOf(*run, clock_, live->cancellation, options_.run_timeout), emitted);
+  try {
+    run->output = functions_.at(run->kind)(run_context);
+    Finish(std::move(*run), RunState::kFinished);
+  } catch (const Suspended& suspended) {
+    run->wake_us = suspended.wake_us;
+    Finish(std::move(*run), RunState::kWaiting);
+  } catch (const Error& e) {
+    bool stopping;
+    {
+      const std::lock_guard lock(mutex_);
+      stopping = stopping_;
+    }
+    if (stopping && e.code() == Code::kCancelled) return;  // not the run's failure: it resumes at the next start
+    run->error_code = CodeName(e.code());
+    run->error = e.message();
+    if (e.code() != Code::kCancelled) Append(id, "failed", JsonObject{{"code", run->error_code}, {"message", run->error}});
+    Finish(std::move(*run), e.code() == Code::kCancelled ? RunState::kCancelled : RunState::kFailed);
+  } catch (const std::exception& e) {
+    Log(LogLevel::kError, "run failed", {{"run", id}, {"kind", run->kind}, {"error", e.what()}});
+    run->error_code = CodeName(Code::kInternal);
+    run->error = "internal error; the server's log says more";
+    Append(id, "failed", JsonObject{{"code", run->error_code}, {"message", run->error}});
+    Finish(std::move(*run), RunState::kFailed);
+  }
+}
+
+void Runs::Finish(Run run, RunState state) {
+  run.state = state;
+  if (Ended(state)) {
+    run.finished_us = ToMicros(clock_.Now());
+    run.wake_us = 0;
+  }
+  std::vector<RunEvent> pending;
+  std::shared_ptr<Live> live;
+  {
+    const std::lock_guard lock(mutex_);
+    live = live_[run.id];
+    pending.assign(live->events.begin() + static_cast<std::ptrdiff_t>(live->durable), live->events.end());
+  }
+  bool come = false;
+  store_.Write(Context::System("runs"), [&](data::WriteTx& tx) {
+    for (const auto& event : pending) tx.Put(event);
+    const auto stored = tx.Get<Run>(run.id);
+    if (!stored) return;  // erased while it ran
+    tx.Put(run);
+  });
+  {
+    const std::lock_guard lock(mutex_);
+    live->durable += pending.size();
+    live->state = state;
+    come = live->signalled && state == RunState::kWaiting;
+    if (state == RunState::kWaiting && run.wake_us) wakes_.emplace(run.wake_us, run.id);
+    // The log of what has ended is read from the store; keep memory flat.
+    if (Ended(state)) live_.erase(run.id);
+  }
+  changed_.notify_all();
+  if (come) Enqueue(run.id);
+}
+
+void Runs::Append(const std::string& id, std::string_view type, Json data) {
+  static constexpr std::size_t kGroup = 64;
+  bool flush;
+  {
+    const std::lock_guard lock(mutex_);
+    auto& live = *live_[id];
+    const auto number = static_cast<std::int64_t>(live.events.size()) + 1;
+    live.events.push_back({EventId(id, number), id, number, std::string(type), ToMicros(clock_.Now()), std::move(data)});
+    flush = type != "token" || live.events.size() - live.durable >= kGroup;
+  }
+  changed_.notify_all();
+  if (flush) Flush(id);
+}
+
+void Runs::Flush(const std::string& id) {
+  std::vector<RunEvent> pending;
+  std::shared_ptr<Live> live;
+  {
+    const std::lock_guard lock(mutex_);
+    live = live_[id];
+    pending.assign(live->events.begin() + static_cast<std::ptrdiff_t>(live->durable), live->events.end());
+  }
+  if (pending.empty()) return;
+  store_.Write(Context::System("runs"), [&](data::WriteTx& tx) {
+    for (const auto& event : pending) tx.Put(event);
+  });
+  const std::lock_guard lock(mutex_);
+  live->durable += pending.size();
+}
+
+void Runs::Signal(const Context& ctx, std::string_view run, std::string_view name, const Json& value) {
+  const auto now = ToMicros(clock_.Now());
+  store_.Write(ctx, [&](data::WriteTx& tx) {
+    const auto stored = tx.Get<Run>(run);
+    if (!stored || (stored->owner != ctx.principal().user && ctx.principal().role != Role::kAdmin)) throw Error(Code::kNotFound, "there is no such run");
+    if (Ended(stored->state)) throw Error(Code::kFailedPrecondition, "the run has ended");
+    const auto step = "signal:" + std::string(name);
+    tx.Add(RunStep{std::string(run) + "/" + step, std::string(run), step, nullptr, value, 1, now, now});
+  });
+  bool enqueue = true;
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto live = live_.find(run); live != live_.end() && live->second->state != RunState::kWaiting) {
+      live->second->signalled = true;
+      enqueue = false;
+    }
+  }
+  if (enqueue) Enqueue(std::string(run));
+}
+
+void Runs::Cancel(const Context& ctx, std::string_view run) {
+  const auto stored = Get(ctx, run);
+  if (!stored) throw Error(Code::kNotFound, "there is no such run");
+  if (Ended(stored->state)) return;
+  bool running = false;
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto live = live_.find(run); live != live_.end()) {
+      live->second->cancellation->Cancel();
+      running = live->second->state != RunState::kWaiting;
+    }
+  }
+  changed_.notify_all();
+  if (!running) Enqueue(std::string(run));  // it finds itself cancelled at its next Check
+}
+
+std::optional<Run> Runs::Get(const Context& ctx, std::string_view run) {
+  auto stored = store_.Read(ctx, [&](data::ReadTx& tx) { return tx.Get<Run>(run); });
+  if (stored && stored->owner != ctx.principal().user && ctx.principal().role != Role::kAdmin) return std::nullopt;
+  return stored;
+}
+
+std::vector<RunStep> Runs::Steps(const Context& ctx, std::string_view run) {
+  return store_.Read(ctx, [&](data::ReadTx& tx) { return tx.Find<RunStep>(data::Where("run", std::string(run))); });
+}
+
+Runs::Batch Runs::Events(const Context& ctx, std::string_view run, std::int64_t after, std::chrono::milliseconds wait) {
+  const auto until = std::chrono::steady_clock::now() + wait;
+  {
+    std::unique_lock lock(mutex_);
+    auto live = live_.find(run);
+    while (live != live_.end()) {
+      const auto& events = live->second->events;
+      const auto state = live->second->state;
+      // A run resumed in this process has no events in memory before Execute has read them.
+      if (static_cast<std::int64_t>(events.size()) > after)
+        return {{events.begin() + static_cast<std::ptrdiff_t>(after), events.end()}, state};
+      if (state == RunState::kWaiting || stopping_ || ctx.done() || std::chrono::steady_clock::now() >= until) return {{}, state};
+      changed_.wait_until(lock, std::min(until, std::chrono::steady_clock::now() + std::chrono::milliseconds(100)));
+      live = live_.find(run);
+    }
+  }
+  Batch batch;
+  store_.Read(ctx, [&](data::ReadTx& tx) {
+    const auto stored = tx.Get<Run>(run);
+    if (!stored) throw Error(Code::kNotFound, "there is no such run");
+    batch.state = stored->state;
+    data::Query query = data::Where("run", std::string(run));
+    query.where.push_back({"id", data::Compare::kGreater, EventId(run, after)});
+    batch.events = tx.Find<RunEvent>(query);
+  });
+  return batch;
+}
+
+Run Runs::Await(const Context& ctx, std::string_view run) {
+  for (;;) {
+    {
+      std::unique_lock lock(mutex_);
+      const auto live = live_.find(run);
+      if (live != live_.end() && live->second->state != RunState::kWaiting) {
+        changed_.wait_for(lock, std::chrono::milliseconds(100));
+        lock.unlock();
+        ctx.Check();
+        continue;
+      }
+    }
+    const auto stored = Get(ctx, run);
+    if (!stored) throw Error(Code::kNotFound, "there is no such run");
+    return *stored;
+  }
+}
+
+}  // namespace tenfold::workflows
