@@ -1,0 +1,124 @@
+#include "base/process.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace tenfold {
+namespace {
+
+struct Pipe {
+  int ends[2] = {-1, -1};
+  Pipe() {
+    if (::pipe2(ends, O_CLOEXEC) != 0) throw Error(Code::kResourceExhausted, std::string("run a process: ") + std::strerror(errno));
+  }
+  ~Pipe() {
+    Close(0);
+    Close(1);
+  }
+  void Close(int end) {
+    if (ends[end] >= 0) ::close(ends[end]);
+    ends[end] = -1;
+  }
+  Pipe(const Pipe&) = delete;
+  Pipe& operator=(const Pipe&) = delete;
+};
+
+std::vector<char*> Pointers(const std::vector<std::string>& texts) {
+  std::vector<char*> out;
+  for (const auto& text : texts) out.push_back(const_cast<char*>(text.c_str()));
+  out.push_back(nullptr);
+  return out;
+}
+
+/// Kills and reaps the group unless told that it has ended.
+struct Child {
+  pid_t pid;
+  bool ended = false;
+  ~Child() {
+    if (ended) return;
+    ::kill(-pid, SIGKILL);
+    while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+    }
+  }
+};
+
+}  // namespace
+
+ProcessResult RunProcess(const Context& ctx, const ProcessSpec& spec) {
+  ctx.Check();
+  Pipe in, out, err;
+  posix_spawn_file_actions_t actions;
+  posix_spawnattr_t attributes;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawnattr_init(&attributes);
+  posix_spawn_file_actions_adddup2(&actions, in.ends[0], 0);
+  posix_spawn_file_actions_adddup2(&actions, out.ends[1], 1);
+  posix_spawn_file_actions_adddup2(&actions, err.ends[1], 2);
+  // Descriptors opened elsewhere without O_CLOEXEC must not reach a child that reads hostile bytes.
+  posix_spawn_file_actions_addclosefrom_np(&actions, 3);
+  sigset_t none, defaults;
+  sigemptyset(&none);
+  sigemptyset(&defaults);
+  sigaddset(&defaults, SIGPIPE);
+  posix_spawnattr_setsigmask(&attributes, &none);
+  posix_spawnattr_setsigdefault(&attributes, &defaults);
+  posix_spawnattr_setpgroup(&attributes, 0);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+  pid_t pid = -1;
+  const int rc = ::posix_spawn(&pid, spec.argv.at(0).c_str(), &actions, &attributes, Pointers(spec.argv).data(), Pointers(spec.environment).data());
+  posix_spawn_file_actions_destroy(&actions);
+  posix_spawnattr_destroy(&attributes);
+  if (rc != 0) throw Error(rc == ENOENT ? Code::kNotFound : Code::kUnavailable, "run '" + spec.argv[0] + "': " + std::strerror(rc));
+  Child child{pid};
+  in.Close(0);
+  out.Close(1);
+  err.Close(1);
+  ::fcntl(in.ends[1], F_SETFL, O_NONBLOCK);
+
+  ProcessResult result;
+  std::string_view rest = spec.input;
+  if (rest.empty()) in.Close(1);
+  while (out.ends[0] >= 0 || err.ends[0] >= 0) {
+    ctx.Check();
+    pollfd waits[3] = {{out.ends[0], POLLIN, 0}, {err.ends[0], POLLIN, 0}, {in.ends[1], POLLOUT, 0}};
+    ::poll(waits, 3, 20);
+    char buffer[65536];
+    if (waits[0].revents) {
+      const auto n = ::read(out.ends[0], buffer, sizeof buffer);
+      if (n <= 0) out.Close(0);
+      else result.output.append(buffer, static_cast<std::size_t>(n));
+      if (result.output.size() > spec.output_limit_bytes) throw Error(Code::kResourceExhausted, "'" + spec.argv[0] + "' wrote more than " + std::to_string(spec.output_limit_bytes) + " bytes");
+    }
+    if (waits[1].revents) {
+      const auto n = ::read(err.ends[0], buffer, sizeof buffer);
+      if (n <= 0) err.Close(0);
+      else if (result.errors.size() < (64u << 10)) result.errors.append(buffer, static_cast<std::size_t>(n));
+    }
+    if (waits[2].revents && in.ends[1] >= 0) {
+      // SIGPIPE is ignored by the program (app/main.cc); a child that reads no more closes its end.
+      const auto n = ::write(in.ends[1], rest.data(), std::min<std::size_t>(rest.size(), 65536));
+      if (n > 0) rest.remove_prefix(static_cast<std::size_t>(n));
+      if (rest.empty() || (n < 0 && errno != EAGAIN)) in.Close(1);
+    }
+  }
+  for (;;) {
+    int status = 0;
+    const pid_t done = ::waitpid(pid, &status, WNOHANG);
+    if (done == pid) {
+      child.ended = true;
+      result.exit_status = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+      return result;
+    }
+    ctx.Check();
+    ::usleep(500);
+  }
+}
+
+}  // namespace tenfold

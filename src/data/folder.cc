@@ -1,0 +1,73 @@
+#include "data/folder.h"
+
+#include <yaml-cpp/yaml.h>
+
+#include <algorithm>
+
+#include "base/crypto.h"
+#include "base/files.h"
+#include "data/parse.h"
+
+namespace tenfold::data {
+namespace fs = std::filesystem;
+
+AccessLabels::AccessLabels(const fs::path& root, std::string fallback) {
+  labels_[""] = std::move(fallback);
+  const auto file = root / "access.yaml";
+  if (!fs::exists(file)) return;
+  const auto fail = [&](const YAML::Mark& mark, const std::string& problem) {
+    throw Error(Code::kInvalidArgument, file.string() + ":" + std::to_string(mark.line + 1) + ": " + problem);
+  };
+  try {
+    const auto yaml = YAML::Load(ReadFile(file, 1u << 20));
+    if (!yaml.IsMap()) fail(yaml.Mark(), "must be a map of folder to label");
+    for (const auto& entry : yaml) {
+      if (!entry.second.IsScalar()) fail(entry.second.Mark(), "a label is one word");
+      auto folder = entry.first.as<std::string>();
+      while (folder.ends_with('/')) folder.pop_back();
+      const auto label = entry.second.as<std::string>();
+      if (label.empty() || label == "*" || label.size() > 64) fail(entry.second.Mark(), "a label has 1 to 64 characters and is not '*'");
+      labels_[folder] = label;
+    }
+  } catch (const YAML::Exception& e) {
+    fail(e.mark, e.msg);
+  }
+}
+
+const std::string& AccessLabels::LabelFor(std::string_view relative_path) const {
+  for (auto folder = relative_path.substr(0, relative_path.rfind('/') == std::string_view::npos ? 0 : relative_path.rfind('/'));;) {
+    if (const auto found = labels_.find(folder); found != labels_.end()) return found->second;
+    const auto slash = folder.rfind('/');
+    folder = folder.substr(0, slash == std::string_view::npos ? 0 : slash);
+  }
+}
+
+std::vector<ScannedFile> ScanFolder(const fs::path& root, const std::string& fallback_label) {
+  std::error_code error;
+  if (!fs::is_directory(root, error)) throw Error(Code::kNotFound, "folder '" + root.string() + "' does not exist");
+  const AccessLabels labels(root, fallback_label);
+  const auto canonical_root = fs::canonical(root);
+  std::vector<ScannedFile> out;
+  for (auto at = fs::recursive_directory_iterator(root, fs::directory_options::skip_permission_denied); at != fs::recursive_directory_iterator(); ++at) {
+    if (at->path().filename().string().starts_with('.')) {
+      if (at->is_directory(error)) at.disable_recursion_pending();
+      continue;
+    }
+    if (!at->is_regular_file(error) || MediaTypeOf(at->path()).empty()) continue;
+    ScannedFile file;
+    file.path = fs::relative(at->path(), root).generic_string();
+    file.label = labels.LabelFor(file.path);
+    const auto real = fs::canonical(at->path(), error).string();
+    if (error || !real.starts_with(canonical_root.string() + "/")) continue;
+    try {
+      file.content_hash = Sha256Hex(ReadFile(at->path(), kMaxDocumentBytes));
+    } catch (const Error& e) {
+      file.problem = e.message();
+    }
+    out.push_back(std::move(file));
+  }
+  std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.path < b.path; });
+  return out;
+}
+
+}  // namespace tenfold::data
