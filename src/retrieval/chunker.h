@@ -1,0 +1,33 @@
+#pragma once
+/// \file Structure-aware chunks of Markdown-like text: headings kept, token bounded, exact spans into the document.
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace tenfold::retrieval {
+
+/// text.substr(begin, end - begin) is the chunk; byte offsets, never inside a UTF-8 sequence.
+struct ChunkSpan {
+  std::size_t begin = 0, end = 0;
+  std::string heading;  ///< "Returns > Exceptions"
+};
+
+struct ChunkOptions {
+  std::uint32_t max_tokens = 180;  ///< below the 256 tokens MiniLM reads, with room for the headings
+};
+
+using CountTokens = std::function<std::uint32_t(std::string_view)>;
+
+/// About four bytes a token: for when no tokenizer is at hand.
+std::uint32_t EstimateTokens(std::string_view text);
+
+/// Ascending, trimmed, not overlapping. Splits at headings, then blocks, lines, sentences, words and, for a word too long, characters.
+/// A heading stands in the chunk of what follows it. Cost: O(n) calls of `count` over pieces.
+std::vector<ChunkSpan> ChunkText(std::string_view text, const ChunkOptions& options, const CountTokens& count);
+
+/// Sentences and list or table lines of `text`, trimmed. "e.g.", "1.5" and initials do not end one.
+std::vector<ChunkSpan> SplitSentences(std::string_view text);
+
+}  // namespace tenfold::retrieval

@@ -1,0 +1,128 @@
+#include "retrieval/vector_index.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <random>
+
+#include "base/error.h"
+
+namespace tenfold::retrieval {
+namespace {
+
+constexpr int kRounds = 3;
+// How many times k is re-ranked. Measured on 384-dimensional text embeddings: recall@10 passes 0.95 from about 16 on; the floor holds it for small k.
+constexpr std::size_t kRerankFactor = 24;
+constexpr std::size_t kMinRerank = 200;
+constexpr int kQueryBits = 4;
+
+void Hadamard(float* data, std::size_t n) {
+  for (std::size_t half = 1; half < n; half *= 2)
+    for (std::size_t i = 0; i < n; i += 2 * half)
+      for (std::size_t j = i; j < i + half; ++j) {
+        const float a = data[j], b = data[j + half];
+        data[j] = a + b;
+        data[j + half] = a - b;
+      }
+}
+
+std::size_t PaddedOf(std::size_t dim) { return std::max<std::size_t>(64, std::bit_ceil(dim)); }
+
+}  // namespace
+
+VectorIndex::VectorIndex(std::size_t dim) : dim_(dim), words_(PaddedOf(dim) / 64) {
+  TENFOLD_CHECK(dim >= 1 && dim <= 4096);
+  std::mt19937 random(20240601);  // fixed: codes of one program fit those of another
+  signs_.resize(kRounds * PaddedOf(dim));
+  for (auto& sign : signs_) sign = random() & 1 ? 1.0f : -1.0f;
+}
+
+void VectorIndex::Rotate(std::span<const float> in, std::span<float> out) const {
+  std::fill(out.begin(), out.end(), 0.0f);
+  std::copy(in.begin(), in.end(), out.begin());
+  for (int round = 0; round < kRounds; ++round) {
+    for (std::size_t i = 0; i < out.size(); ++i) out[i] *= signs_[static_cast<std::size_t>(round) * out.size() + i];
+    Hadamard(out.data(), out.size());
+  }
+}
+
+void VectorIndex::Put(std::uint32_t row, std::span<const float> vector) {
+  if (vector.size() != dim_) throw Error(Code::kInvalidArgument, "the vector has " + std::to_string(vector.size()) + " dimensions, the index " + std::to_string(dim_));
+  if ((row + 1) * words_ > codes_.size()) {
+    codes_.resize((row + 1) * words_);
+    vectors_.resize((row + 1) * dim_);
+  }
+  std::vector<float> rotated(words_ * 64);
+  Rotate(vector, rotated);
+  auto* code = &codes_[row * words_];
+  for (std::size_t w = 0; w < words_; ++w) {
+    std::uint64_t bits = 0;
+    for (std::size_t b = 0; b < 64; ++b) bits |= static_cast<std::uint64_t>(rotated[w * 64 + b] > 0) << b;
+    code[w] = bits;
+  }
+  std::copy(vector.begin(), vector.end(), vectors_.begin() + static_cast<std::ptrdiff_t>(row * dim_));
+  present_.Set(row);
+}
+
+void VectorIndex::Remove(std::uint32_t row) { present_.Clear(row); }
+
+std::vector<Hit> VectorIndex::Search(std::span<const float> query, const Bitmap& filter, std::size_t k) const {
+  if (query.size() != dim_) throw Error(Code::kInvalidArgument, "the query has " + std::to_string(query.size()) + " dimensions, the index " + std::to_string(dim_));
+  if (k == 0) return {};
+  // The query keeps four bits a dimension, as bit planes: the inner product with a row's signs is then a few popcounts.
+  const std::size_t padded = words_ * 64;
+  std::vector<float> rotated(padded);
+  Rotate(query, rotated);
+  const auto [low, high] = std::minmax_element(rotated.begin(), rotated.end());
+  const float step = std::max(1e-12f, (*high - *low) / ((1 << kQueryBits) - 1));
+  std::vector<std::uint64_t> planes(kQueryBits * words_);
+  for (std::size_t i = 0; i < padded; ++i) {
+    const auto level = static_cast<unsigned>(std::lround((rotated[i] - *low) / step));
+    for (int bit = 0; bit < kQueryBits; ++bit) planes[static_cast<std::size_t>(bit) * words_ + i / 64] |= static_cast<std::uint64_t>(level >> bit & 1) << i % 64;
+  }
+  const float base = *low;
+  struct Candidate {
+    float estimate;
+    std::uint32_t row;
+  };
+  std::vector<Candidate> candidates;
+  for (std::size_t block = 0; block < present_.words(); ++block) {
+    std::uint64_t rows = present_.word(block) & filter.word(block);
+    while (rows) {
+      const auto row = static_cast<std::uint32_t>(block * 64 + static_cast<std::size_t>(std::countr_zero(rows)));
+      rows &= rows - 1;
+      const auto* code = &codes_[row * words_];
+      std::uint32_t ones = 0, weighted = 0;
+      for (std::size_t w = 0; w < words_; ++w) {
+        ones += static_cast<std::uint32_t>(std::popcount(code[w]));
+        weighted += static_cast<std::uint32_t>(std::popcount(code[w] & planes[w]) + 2 * std::popcount(code[w] & planes[words_ + w]) +
+                                               4 * std::popcount(code[w] & planes[2 * words_ + w]) + 8 * std::popcount(code[w] & planes[3 * words_ + w]));
+      }
+      // Sum of the query over the row's positive dimensions; twice that minus the whole sum is the estimate, and the whole sum is the same for all rows.
+      candidates.push_back({base * static_cast<float>(ones) + step * static_cast<float>(weighted), row});
+    }
+  }
+  const auto rerank = std::min(candidates.size(), std::max(kMinRerank, k * kRerankFactor));
+  std::nth_element(candidates.begin(), candidates.begin() + static_cast<std::ptrdiff_t>(rerank), candidates.end(),
+                   [](const Candidate& a, const Candidate& b) { return a.estimate > b.estimate; });
+  std::vector<Hit> hits;
+  hits.reserve(rerank);
+  for (std::size_t i = 0; i < rerank; ++i) {
+    const float* vector = &vectors_[candidates[i].row * dim_];
+    float sums[16] = {};
+    std::size_t d = 0;
+    for (; d + 16 <= dim_; d += 16)
+      for (std::size_t j = 0; j < 16; ++j) sums[j] += vector[d + j] * query[d + j];
+    float cosine = 0;
+    for (; d < dim_; ++d) cosine += vector[d] * query[d];
+    for (const float sum : sums) cosine += sum;
+    hits.push_back({candidates[i].row, cosine});
+  }
+  const auto keep = std::min(k, hits.size());
+  std::partial_sort(hits.begin(), hits.begin() + static_cast<std::ptrdiff_t>(keep), hits.end(),
+                    [](const Hit& a, const Hit& b) { return a.score != b.score ? a.score > b.score : a.row < b.row; });
+  hits.resize(keep);
+  return hits;
+}
+
+}  // namespace tenfold::retrieval
