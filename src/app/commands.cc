@@ -1,0 +1,236 @@
+#include "app/commands.h"
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+
+#include "security/audit.h"
+
+namespace tenfold::app {
+namespace {
+
+struct Options {
+  bool json = false;
+  std::string home;  // read by main; accepted here so that help shows it
+  std::string url, label = "public", text, user, name, id, path, role = "customer";
+  std::uint32_t k = 5;
+};
+
+struct Call {
+  const Context& ctx;
+  Services& on;
+  const Options& options;
+  const CommandSink& say;
+
+  /// JSON when asked for, else the text for people.
+  void Print(const Json& json, const std::string& text) const { say(CommandOutput::kResult, options.json ? ToPrettyText(json) + "\n" : text); }
+};
+
+void CreateKey(const Call& call) {
+  const auto key = call.on.accounts->CreateKey(call.ctx, call.options.user, call.options.name);
+  call.Print(JsonObject{{"key", key}, {"user", call.options.user}}, key + "\n");
+}
+
+void ListUsers(const Call& call) {
+  JsonArray rows;
+  std::string text;
+  for (const auto& user : call.on.accounts->ListUsers(call.ctx)) {
+    rows.push_back(JsonObject{{"email", user.id}, {"name", user.name}, {"role", user.role}, {"customer", user.customer}});
+    text += user.id + std::string(user.id.size() < 36 ? 36 - user.id.size() : 1, ' ') + user.role + "\n";
+  }
+  call.Print(JsonObject{{"users", std::move(rows)}}, text.empty() ? "no users yet; add one with 'tenfold users add'\n" : text);
+}
+
+void AddUser(const Call& call) {
+  call.on.accounts->AddUser(call.ctx, {call.options.user, call.options.name, call.options.role, "", "", 0});
+  call.Print(JsonObject{{"email", call.options.user}, {"role", call.options.role}}, "added " + call.options.user + "; let them in with 'tenfold users link --user " + call.options.user + "'\n");
+}
+
+void LinkUser(const Call& call) {
+  const auto token = call.on.accounts->CreateSignInLink(call.ctx, call.options.user);
+  const auto link = "http://" + call.on.settings.server.listen + "/signin#token=" + token;
+  call.Print(JsonObject{{"link", link}}, link + "\n");
+}
+
+void Ingest(const Call& call) {
+  auto url = call.options.url;
+  if (url.starts_with("folder:")) url = "folder:" + std::filesystem::absolute(url.substr(7)).string();
+  const auto run = call.on.runs->Start(call.ctx, {"ingest", ToJson(retrieval::IngestRequest{url, call.options.label}), ""});
+  for (std::int64_t seen = 0;;) {
+    const auto batch = call.on.runs->Events(call.ctx, run, seen, std::chrono::milliseconds(500));
+    for (const auto& event : batch.events) {
+      seen = event.number;
+      if (event.type != "stage") continue;
+      const auto& stage = event.data.get_object();
+      call.say(CommandOutput::kProgress, "[" + ToText(stage.at("done")) + "/" + ToText(stage.at("total")) + "] " + std::string(AsView(stage.at("path").get_string())) + "\n");
+    }
+    if (!batch.events.empty()) continue;
+    const auto state = call.on.runs->Get(call.ctx, run);
+    if (!state || state->state == workflows::RunState::kQueued || state->state == workflows::RunState::kRunning) continue;
+    if (state->state != workflows::RunState::kFinished) throw Error(Code::kFailedPrecondition, state->error.empty() ? "the run was cancelled" : state->error);
+    auto report = FromJson<retrieval::IngestReport>(state->output);
+    std::string text = std::to_string(report.added) + " added, " + std::to_string(report.changed) + " changed, " + std::to_string(report.unchanged) + " unchanged, " +
+                       std::to_string(report.removed) + " removed, " + std::to_string(report.chunks) + " new chunks\n";
+    for (const auto& problem : report.problems) text += "left out " + problem.path + ": " + problem.problem + "\n";
+    auto json = state->output;
+    json.get_object()["run"] = run;
+    call.Print(json, text);
+    return;
+  }
+}
+
+void Search(const Call& call) {
+  auto ctx = call.ctx;
+  if (!call.options.user.empty()) ctx = ctx.As(*call.on.accounts->PrincipalOf(call.options.user));
+  const auto response = call.on.Search(ctx, {call.options.text, call.options.k, {}});
+  std::string text;
+  for (const auto& hit : response.hits) text += hit.document.title + " (" + hit.document.uri + ")\n  " + hit.text.substr(0, 300) + "\n\n";
+  call.Print(ToJson(response), text.empty() ? "nothing found\n" : text);
+}
+
+void ListRuns(const Call& call) {
+  JsonArray rows;
+  std::string text;
+  const auto runs = call.on.store->Read(call.ctx, [](data::ReadTx& tx) { return tx.Find<workflows::Run>({{}, "created_us", true, 50}); });
+  for (const auto& run : runs) {
+    const auto state = std::string(AsView(ToJson(run.state).get_string()));
+    rows.push_back(JsonObject{{"id", run.id}, {"kind", run.kind}, {"state", state}, {"owner", run.owner}, {"created", FormatTime(FromMicros(run.created_us))}, {"error", run.error}});
+    text += run.id + "  " + run.kind + "  " + state + "  " + FormatTime(FromMicros(run.created_us)) + (run.error.empty() ? "" : "  " + run.error) + "\n";
+  }
+  call.Print(JsonObject{{"runs", std::move(rows)}}, text.empty() ? "no runs yet\n" : text);
+}
+
+void ShowRun(const Call& call) {
+  const auto run = call.on.runs->Get(call.ctx, call.options.id);
+  if (!run) throw Error(Code::kNotFound, "there is no run '" + call.options.id + "'; see 'tenfold runs list'");
+  auto json = ToJson(*run).get_object();
+  JsonArray steps;
+  for (const auto& step : call.on.runs->Steps(call.ctx, run->id)) steps.push_back(ToJson(step));
+  json["steps"] = std::move(steps);
+  call.say(CommandOutput::kResult, ToPrettyText(json) + "\n");
+}
+
+void VerifyAudit(const Call& call) {
+  const auto finding = call.on.store->Read(call.ctx, [](data::ReadTx& tx) { return security::VerifyAudit(tx); });
+  if (finding) throw Error(Code::kDataLoss, "audit entry " + std::to_string(finding->number) + " " + finding->problem);
+  const auto entries = call.on.store->Read(call.ctx, [](data::ReadTx& tx) { return tx.Count<security::AuditEntry>(); });
+  call.Print(JsonObject{{"whole", true}, {"entries", entries}}, "the audit log is whole: " + std::to_string(entries) + " entries\n");
+}
+
+void Backup(const Call& call) {
+  const auto target = std::filesystem::absolute(call.options.path);
+  if (std::filesystem::exists(target)) throw Error(Code::kAlreadyExists, "'" + target.string() + "' exists; choose another name");
+  const auto commit = call.on.store->Backup(call.ctx, target.string());
+  call.Print(JsonObject{{"path", target.string()}, {"commit", commit}}, "backed up commit " + std::to_string(commit) + " to " + target.string() + "\n");
+}
+
+void Check(const Call& call) {
+  call.on.store->CheckIntegrity(call.ctx);
+  call.Print(JsonObject{{"ok", true}, {"commit", call.on.store->commit()}}, "settings are right, the store is whole at commit " + std::to_string(call.on.store->commit()) + "\n");
+}
+
+using CommandFunction = void (*)(const Call&);
+
+/// Adds every command to `app`; the one that was parsed is left in `chosen`.
+void Define(CLI::App& app, Options& options, CommandFunction& chosen) {
+  app.require_subcommand(1);
+  const auto add = [&](CLI::App& parent, const char* name, const char* what, CommandFunction function) {
+    auto* command = parent.add_subcommand(name, what);
+    command->add_flag("--json", options.json, "print JSON");
+    command->add_option("--home", options.home, "data folder (default $TENFOLD_HOME, else ~/.tenfold)");
+    command->callback([&chosen, function] { chosen = function; });
+    return command;
+  };
+  const auto group = [&](const char* name, const char* what) {
+    auto* parent = app.add_subcommand(name, what);
+    parent->require_subcommand(1);
+    return parent;
+  };
+  add(app, "check", "check settings and the store's integrity", Check);
+  auto* ingest = add(app, "ingest", "read documents from a source, e.g. folder:help", Ingest);
+  ingest->add_option("url", options.url, "folder:PATH")->required();
+  ingest->add_option("--label", options.label, "access label of documents that access.yaml does not name (default public)");
+  auto* search = add(app, "search", "passages that answer a query", Search);
+  search->add_option("text", options.text, "what to look for")->required();
+  search->add_option("-k", options.k, "how many (default 5)");
+  search->add_option("--user", options.user, "as this user sees it");
+  auto* runs = group("runs", "what was done, and how it went");
+  add(*runs, "list", "the newest fifty", ListRuns);
+  add(*runs, "show", "one run with its steps", ShowRun)->add_option("id", options.id, "the run")->required();
+  auto* keys = group("keys", "API keys");
+  auto* create = add(*keys, "create", "make a key; it is shown once", CreateKey);
+  create->add_option("--user", options.user, "whose key")->required();
+  create->add_option("--name", options.name, "what it is for");
+  auto* users = group("users", "who may sign in");
+  add(*users, "list", "all users and their roles", ListUsers);
+  auto* add_user = add(*users, "add", "add a user", AddUser);
+  add_user->add_option("--user", options.user, "e-mail address")->required();
+  add_user->add_option("--name", options.name, "name");
+  add_user->add_option("--role", options.role, "customer, agent or admin");
+  add(*users, "link", "make a one-time sign-in link", LinkUser)->add_option("--user", options.user, "e-mail address")->required();
+  auto* audit = group("audit", "who did what");
+  add(*audit, "verify", "check that no entry was altered or removed", VerifyAudit);
+  add(app, "backup", "copy the store of a live server to a file", Backup)->add_option("path", options.path, "a new file")->required();
+}
+
+}  // namespace
+
+int ExitStatusOf(Code code) {
+  switch (code) {
+    case Code::kInvalidArgument: return 2;
+    case Code::kNotFound: return 3;
+    case Code::kPermissionDenied:
+    case Code::kUnauthenticated: return 4;
+    case Code::kCancelled:
+    case Code::kDeadlineExceeded:
+    case Code::kAlreadyExists:
+    case Code::kResourceExhausted:
+    case Code::kFailedPrecondition:
+    case Code::kAborted:
+    case Code::kUnavailable:
+    case Code::kDataLoss:
+    case Code::kUnimplemented:
+    case Code::kInternal: return 1;
+  }
+  return 1;
+}
+
+int RunCommand(const Context& ctx, Services& services, const std::vector<std::string>& arguments, const CommandSink& say) {
+  CLI::App app("Tenfold", "tenfold");
+  Options options;
+  CommandFunction chosen = nullptr;
+  Define(app, options, chosen);
+  try {
+    if (!arguments.empty() && !arguments[0].starts_with('-')) {
+      std::vector<std::string> known;
+      for (const auto* command : app.get_subcommands([](CLI::App*) { return true; })) known.push_back(command->get_name());
+      if (std::find(known.begin(), known.end(), arguments[0]) == known.end()) {
+        const auto nearest = FindNearest(arguments[0], known);
+        throw Error(Code::kInvalidArgument, "unknown command '" + arguments[0] + "'" + (nearest ? ", did you mean '" + *nearest + "'" : "; see 'tenfold --help'"));
+      }
+    }
+    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
+    chosen({ctx, services, options, say});
+    return 0;
+  } catch (const CLI::ParseError& e) {
+    std::ostringstream out, err;
+    const int status = app.exit(e, out, err);
+    if (!out.str().empty()) say(CommandOutput::kResult, out.str());
+    if (!err.str().empty()) say(CommandOutput::kProgress, err.str());
+    return status == 0 ? 0 : 2;
+  } catch (const Error& e) {
+    say(CommandOutput::kProgress, "tenfold: " + e.message() + "\n");
+    return ExitStatusOf(e.code());
+  }
+}
+
+std::string HelpText() {
+  CLI::App app("Tenfold: the whole stack of an AI application in one program", "tenfold");
+  Options options;
+  CommandFunction chosen = nullptr;
+  app.add_subcommand("up", "serve: tenfold up [--home DIR] [--listen HOST:PORT]");
+  app.add_subcommand("init", "write tenfold.yaml with every setting and what it means");
+  Define(app, options, chosen);
+  return app.help();
+}
+
+}  // namespace tenfold::app

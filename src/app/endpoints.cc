@@ -1,0 +1,117 @@
+#include "app/endpoints.h"
+
+#include "app/commands.h"
+
+namespace tenfold::app {
+namespace {
+
+using namespace std::chrono_literals;
+using security::SignedIn;
+
+struct SignInRequest {
+  std::string email;
+  std::string password;
+  std::string token;
+};
+TENFOLD_DESCRIBE(SignInRequest, (email, Length{0, 254}), (password, Length{0, 1024}), (token, Length{0, 256}))
+
+struct ControlRequest {
+  std::vector<std::string> arguments;
+};
+TENFOLD_DESCRIBE(ControlRequest, (arguments, Required{}, Length{1, 256}))
+
+HttpResponse JsonResponse(Json body) {
+  HttpResponse response;
+  response.body = ToText(body);
+  return response;
+}
+
+Json SessionJson(const security::User& user, const std::string& csrf) {
+  return JsonObject{{"user", JsonObject{{"email", user.id}, {"name", user.name}, {"role", user.role}}}, {"csrf", csrf}};
+}
+
+HttpResponse SignInResponse(const SignedIn& in) {
+  auto response = JsonResponse(SessionJson(in.user, in.csrf));
+  response.headers.emplace_back("set-cookie", "tenfold_session=" + in.cookie + "; HttpOnly; SameSite=Strict; Path=/; Max-Age=43200");
+  return response;
+}
+
+}  // namespace
+
+std::vector<Endpoint> MakeEndpoints(Services& on) {
+  std::vector<Endpoint> rows;
+  rows.push_back({"GET", "/health", Access::kPublic, 1s, "Says that the process answers.", [](const Context&, const HttpRequest&) { return JsonResponse(JsonObject{{"status", "ok"}}); }, RunsOn::kIo});
+  rows.push_back({"GET", "/ready", Access::kPublic, 1s, "Says whether every part is ready, and which is not.",
+                  [&on](const Context&, const HttpRequest&) {
+                    const bool followed = on.index.commit() == on.store->commit();
+                    auto response = JsonResponse(JsonObject{{"ready", followed}, {"parts", JsonObject{{"store", "ready"}, {"index", followed ? "ready" : "behind"}}}, {"commit", on.store->commit()}});
+                    response.status = followed ? 200 : 503;
+                    return response;
+                  },
+                  RunsOn::kIo});
+  rows.push_back({"GET", "/metrics", Access::kAdmin, 5s, "Metrics in the Prometheus text format.", [&on](const Context&, const HttpRequest&) {
+                    HttpResponse response;
+                    response.content_type = "text/plain; version=0.0.4; charset=utf-8";
+                    response.body = on.metrics.Expose();
+                    return response;
+                  }});
+  rows.push_back({"GET", "/v1/me", Access::kUser, 1s, "Who the caller is.",
+                  [](const Context& ctx, const HttpRequest&) {
+                    return JsonResponse(JsonObject{{"user", ctx.principal().user}, {"role", boost::json::string(RoleName(ctx.principal().role))}});
+                  },
+                  RunsOn::kIo});
+  rows.push_back(MakeJsonEndpoint<SearchRequest, SearchResponse>("POST", "/v1/search", Access::kUser, 5s, "Passages the caller may read that answer a query.",
+                                                                 [&on](const Context& ctx, const SearchRequest& request) { return on.Search(ctx, request); }));
+  rows.push_back({"GET", "/api/documents/{id}", Access::kUser, 5s, "A document the caller may read, as text.", [&on](const Context& ctx, const HttpRequest& request) {
+                    const auto document = on.store->Read(ctx, [&](data::ReadTx& tx) { return tx.Get<retrieval::Document>(request.path_params.at("id")); });
+                    if (!document || !ctx.principal().MayRead(document->label)) throw Error(Code::kNotFound, "there is no such document");
+                    return JsonResponse(JsonObject{{"id", document->id}, {"uri", document->uri}, {"title", document->title}, {"text", document->text}, {"version", document->version}});
+                  }});
+  rows.push_back({"GET", "/api/session", Access::kPublic, 1s, "The signed-in user, or null.", [&on](const Context& ctx, const HttpRequest& request) {
+                    const auto session = on.accounts->FindSession(request.cookie("tenfold_session"));
+                    if (!session) return JsonResponse(JsonObject{{"user", nullptr}});
+                    const auto user = on.store->Read(ctx, [&](data::ReadTx& tx) { return tx.Get<security::User>(session->user); });
+                    return JsonResponse(user ? SessionJson(*user, session->csrf) : Json(JsonObject{{"user", nullptr}}));
+                  }});
+  Endpoint sign_in{"POST", "/api/session", Access::kPublic, 5s, "Signs in with e-mail and password, or with the token of a one-time link.", [&on](const Context& ctx, const HttpRequest& http) {
+                     const auto request = FromJson<SignInRequest>(ParseJson(http.body));
+                     return SignInResponse(request.token.empty() ? on.accounts->SignIn(ctx, request.email, request.password) : on.accounts->SignInWithLink(ctx, request.token));
+                   }};
+  sign_in.body_limit_bytes = 8 << 10;
+  sign_in.request_schema = SchemaOf<SignInRequest>();
+  rows.push_back(std::move(sign_in));
+  rows.push_back({"DELETE", "/api/session", Access::kUser, 5s, "Signs out.", [&on](const Context& ctx, const HttpRequest& request) {
+                    on.accounts->SignOut(ctx, request.cookie("tenfold_session"));
+                    HttpResponse response;
+                    response.status = 204;
+                    response.headers.emplace_back("set-cookie", "tenfold_session=; HttpOnly; SameSite=Strict; Path=/; Max-Age=0");
+                    return response;
+                  }});
+  // The command line beside a running server: only the owner of the data folder can reach the socket this is called on.
+  Endpoint control{"POST", "/api/control", Access::kAdmin, 600s, "Runs a command of the command line in this process.", [&on](const Context& ctx, const HttpRequest& http) {
+                     if (!ctx.is_system()) throw Error(Code::kPermissionDenied, "commands are taken on the data folder's own socket only");
+                     const auto request = FromJson<ControlRequest>(ParseJson(http.body));
+                     HttpResponse response;
+                     response.content_type = "application/x-ndjson";
+                     response.stream = [&on, ctx, request](StreamWriter& out) {
+                       const int status = RunCommand(ctx, on, request.arguments, [&](CommandOutput kind, std::string_view text) {
+                         out.Write(ToText(JsonObject{{kind == CommandOutput::kResult ? "out" : "err", boost::json::string(text)}}) + "\n");
+                       });
+                       out.Write(ToText(JsonObject{{"exit", status}}) + "\n");
+                     };
+                     return response;
+                   }};
+  rows.push_back(std::move(control));
+  auto document = std::make_shared<std::string>();
+  rows.push_back({"GET", "/openapi.json", Access::kPublic, 1s, "This API.",
+                  [document](const Context&, const HttpRequest&) {
+                    HttpResponse response;
+                    response.body = *document;
+                    return response;
+                  },
+                  RunsOn::kIo});
+  *document = ToText(OpenApiOf(rows, "Tenfold", "0.1.0"));
+  return rows;
+}
+
+}  // namespace tenfold::app

@@ -1,0 +1,198 @@
+// The program: `tenfold up` serves a data folder; every other command acts on one, inside the server that holds it or in this process.
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <iostream>
+
+#include "app/commands.h"
+#include "app/endpoints.h"
+#include "base/files.h"
+#include "base/http_server.h"
+#include "base/log.h"
+#include "data/parse.h"
+
+namespace tenfold::app {
+namespace {
+
+constexpr std::string_view kSocket = "control.sock";
+
+std::filesystem::path HomeOf(const std::vector<std::string>& arguments) {
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    if (arguments[i] == "--home" && i + 1 < arguments.size()) return arguments[i + 1];
+    if (arguments[i].starts_with("--home=")) return arguments[i].substr(7);
+  }
+  if (const char* home = std::getenv("TENFOLD_HOME"); home && *home) return home;
+  const char* user_home = std::getenv("HOME");
+  return std::filesystem::path(user_home ? user_home : ".") / ".tenfold";
+}
+
+struct UpOptions {
+  std::string listen;
+};
+
+UpOptions ParseUp(const std::vector<std::string>& arguments) {
+  UpOptions options;
+  for (std::size_t i = 1; i < arguments.size(); ++i) {
+    const auto& argument = arguments[i];
+    const auto value = [&] {
+      if (i + 1 >= arguments.size()) throw Error(Code::kInvalidArgument, argument + " needs a value");
+      return arguments[++i];
+    };
+    if (argument == "--home") value();
+    else if (argument == "--listen") options.listen = value();
+    else if (argument == "--no-models") continue;  // this build serves none yet
+    else if (argument == "--help" || argument == "-h") {
+      std::cout << "tenfold up [--home DIR] [--listen HOST:PORT] [--no-models]\n\nServes the data folder in the foreground until SIGTERM or Ctrl-C.\n";
+      std::exit(0);
+    } else throw Error(Code::kInvalidArgument, "up: unknown option '" + argument + "'; see 'tenfold up --help'");
+  }
+  return options;
+}
+
+int Up(const std::vector<std::string>& arguments) {
+  const auto options = ParseUp(arguments);
+  const auto home = HomeOf(arguments);
+  auto settings = LoadSettings(home / "tenfold.yaml");
+  if (!options.listen.empty()) settings.server.listen = options.listen;
+  SetLogLevel(ParseLogLevel(settings.server.log_level));
+  HttpServerOptions http;
+  const auto colon = settings.server.listen.rfind(':');
+  char* end = nullptr;
+  const auto port = colon == std::string::npos ? -1 : std::strtol(settings.server.listen.c_str() + colon + 1, &end, 10);
+  if (port < 0 || port > 65535 || *end) throw Error(Code::kInvalidArgument, "listen: '" + settings.server.listen + "' is not HOST:PORT", "server.listen");
+  http.address = settings.server.listen.substr(0, colon);
+  if (http.address == "localhost") http.address = "127.0.0.1";
+  http.port = static_cast<std::uint16_t>(port);
+  http.io_threads = settings.server.io_threads;
+  http.pool_threads = settings.server.pool_threads;
+  http.pool_queue = settings.server.queue;
+
+  // Blocked before any thread starts, so that only sigwait below sees them.
+  sigset_t stop;
+  sigemptyset(&stop);
+  sigaddset(&stop, SIGTERM);
+  sigaddset(&stop, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &stop, nullptr);
+
+  Services services(home, settings);
+  http.unix_path = (services.home / kSocket).string();
+  HttpServer server(http, Router(MakeEndpoints(services)), [&](const HttpRequest& request) { return services.accounts->Authenticate(request); }, services.metrics, services.clock);
+  const auto url = "http://" + http.address + ":" + std::to_string(server.port());
+  if (services.accounts->ListUsers(Context::System("up")).empty()) {
+    const auto system = Context::System("up");
+    services.accounts->AddUser(system, {"admin", "Administrator", "admin", "", "", 0});
+    std::cout << "new data folder: sign in once as admin with " << url << "/signin#token=" << services.accounts->CreateSignInLink(system, "admin") << std::endl;
+  }
+  std::cout << "ready " << url << std::endl;
+  int signal = 0;
+  sigwait(&stop, &signal);
+  server.Stop();
+  return 0;
+}
+
+/// Sends the command to the server that holds `home`. Nothing if there is none.
+std::optional<int> RunInServer(const std::filesystem::path& home, const std::vector<std::string>& arguments) {
+  const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  struct Close {
+    int fd;
+    ~Close() { ::close(fd); }
+  } const close{fd};
+  sockaddr_un at{};
+  at.sun_family = AF_UNIX;
+  const auto path = (home / kSocket).string();
+  if (path.size() >= sizeof at.sun_path) return std::nullopt;
+  path.copy(at.sun_path, path.size());
+  if (::connect(fd, reinterpret_cast<sockaddr*>(&at), sizeof at) != 0) return std::nullopt;
+  JsonArray list;
+  for (const auto& argument : arguments) list.emplace_back(argument);
+  const auto body = ToText(JsonObject{{"arguments", std::move(list)}});
+  const auto request = "POST /api/control HTTP/1.0\r\nHost: local\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+  for (std::size_t sent = 0; sent < request.size();) {
+    const auto n = ::send(fd, request.data() + sent, request.size() - sent, MSG_NOSIGNAL);
+    if (n <= 0) return std::nullopt;
+    sent += static_cast<std::size_t>(n);
+  }
+  std::string text;
+  bool in_body = false;
+  int status = 1;
+  char buffer[8192];
+  for (ssize_t n; (n = ::recv(fd, buffer, sizeof buffer, 0)) > 0;) {
+    text.append(buffer, static_cast<std::size_t>(n));
+    if (!in_body) {
+      const auto end = text.find("\r\n\r\n");
+      if (end == std::string::npos) continue;
+      text.erase(0, end + 4);
+      in_body = true;
+    }
+    for (std::size_t end; (end = text.find('\n')) != std::string::npos; text.erase(0, end + 1)) {
+      const auto message = ParseJson(std::string_view(text).substr(0, end));
+      const auto& fields = message.get_object();
+      if (const auto* out = fields.if_contains("out")) std::cout << AsView(out->get_string()) << std::flush;
+      if (const auto* err = fields.if_contains("err")) std::cerr << AsView(err->get_string()) << std::flush;
+      if (const auto* exit = fields.if_contains("exit")) status = static_cast<int>(exit->get_int64());
+      if (const auto* error = fields.if_contains("error")) std::cerr << "tenfold: " << ToText(*error) << std::endl;
+    }
+  }
+  return status;
+}
+
+/// Paths are said relative to where the user stands, which is not where the server does.
+std::vector<std::string> WithAbsolutePaths(std::vector<std::string> arguments) {
+  for (std::size_t i = 1; i < arguments.size(); ++i) {
+    if (arguments[i].starts_with("folder:")) arguments[i] = "folder:" + std::filesystem::absolute(arguments[i].substr(7)).string();
+    else if (arguments[0] == "backup" && !arguments[i].starts_with('-') && arguments[i - 1] != "--home") arguments[i] = std::filesystem::absolute(arguments[i]).string();
+  }
+  return arguments;
+}
+
+int Main(std::vector<std::string> arguments) {
+  ::signal(SIGPIPE, SIG_IGN);
+  if (arguments.empty() || arguments[0] == "--help" || arguments[0] == "-h" || arguments[0] == "help") {
+    std::cout << HelpText();
+    return arguments.empty() ? 2 : 0;
+  }
+  if (arguments[0] == "--version") {
+    std::cout << "tenfold 0.1.0\n";
+    return 0;
+  }
+  if (arguments[0] == "parse-document" && arguments.size() == 3) return data::ParseMain(arguments[2], arguments[1] == "without_landlock");
+  if (arguments[0] == "up") return Up(arguments);
+  const auto home = HomeOf(arguments);
+  if (arguments[0] == "init") {
+    std::filesystem::create_directories(home);
+    const auto file = home / "tenfold.yaml";
+    if (std::filesystem::exists(file)) throw Error(Code::kAlreadyExists, "'" + file.string() + "' exists; edit it, or remove it first");
+    WriteFileAtomically(file, DefaultSettingsFile());
+    std::cout << "wrote " << file.string() << "\n";
+    return 0;
+  }
+  arguments = WithAbsolutePaths(std::move(arguments));
+  const auto say = [](CommandOutput kind, std::string_view text) { (kind == CommandOutput::kResult ? std::cout : std::cerr) << text << std::flush; };
+  for (const auto& argument : arguments)
+    if (argument == "--help" || argument == "-h") {
+      const TemporaryFolder nothing;  // help needs no data folder of the user's
+      Services services(nothing.path(), {});
+      return RunCommand(Context::System("cli"), services, arguments, say);
+    }
+  if (const auto status = RunInServer(home, arguments)) return *status;
+  Services services(home, LoadSettings(home / "tenfold.yaml"));
+  return RunCommand(Context::System("cli"), services, arguments, say);
+}
+
+}  // namespace
+}  // namespace tenfold::app
+
+int main(int argc, char** argv) {
+  try {
+    return tenfold::app::Main(std::vector<std::string>(argv + 1, argv + argc));
+  } catch (const tenfold::Error& e) {
+    std::cerr << "tenfold: " << e.message() << std::endl;
+    return tenfold::app::ExitStatusOf(e.code());
+  } catch (const std::exception& e) {
+    std::cerr << "tenfold: " << e.what() << std::endl;
+    return 1;
+  }
+}

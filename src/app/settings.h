@@ -1,0 +1,51 @@
+#pragma once
+/// \file tenfold.yaml: fewer than thirty settings a person must know. Unknown keys and bad values are refused with file, line and nearest name.
+#include <filesystem>
+#include <string>
+
+#include "base/describe.h"
+
+namespace tenfold::app {
+
+struct ServerSettings {
+  std::string listen = "127.0.0.1:8080";
+  std::uint32_t io_threads = 1;
+  std::uint32_t pool_threads = 16;
+  std::uint32_t queue = 256;
+  std::string log_level = "info";
+};
+TENFOLD_DESCRIBE(ServerSettings, (listen, Doc{"address and port to serve on"}), (io_threads, Range{1, 64}, Doc{"threads that read and write sockets"}),
+                 (pool_threads, Range{1, 512}, Doc{"requests at work at once"}), (queue, Range{0, 100000}, Doc{"requests that may wait; further ones get 429"}),
+                 (log_level, Doc{"debug, info, warning or error"}))
+
+struct DataSettings {
+  std::string store = "sqlite:store.db";
+  std::string sandbox = "strict";
+};
+TENFOLD_DESCRIBE(DataSettings, (store, Doc{"where rows lie; a relative path is inside the data folder"}),
+                 (sandbox, Doc{"strict, or without_landlock for a kernel that has none"}))
+
+struct RetrievalSettings {
+  std::uint32_t chunk_tokens = 180;
+};
+TENFOLD_DESCRIBE(RetrievalSettings, (chunk_tokens, Range{32, 512}, Doc{"largest passage"}))
+
+struct WorkflowSettings {
+  std::uint32_t threads = 4;
+};
+TENFOLD_DESCRIBE(WorkflowSettings, (threads, Range{1, 64}, Doc{"runs at work at once"}))
+
+struct Settings {
+  ServerSettings server;
+  DataSettings data;
+  RetrievalSettings retrieval;
+  WorkflowSettings workflows;
+};
+TENFOLD_DESCRIBE(Settings, (server), (data), (retrieval), (workflows))
+
+/// Defaults if `file` does not exist. Errors: kInvalidArgument "tenfold.yaml:12: server.lsten: unknown field 'lsten', did you mean 'listen'".
+Settings LoadSettings(const std::filesystem::path& file);
+/// The file `tenfold init` writes: every setting with its default and what it means.
+std::string DefaultSettingsFile();
+
+}  // namespace tenfold::app

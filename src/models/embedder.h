@@ -1,0 +1,28 @@
+#pragma once
+/// \file The contract of every text embedder: texts in, unit-length vectors out.
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/context.h"
+
+namespace tenfold::models {
+
+/// A loaded embedding model. Threads: all methods are safe from any thread.
+class Embedder {
+ public:
+  virtual ~Embedder() = default;
+  /// One vector per text, in order. Shapes: [texts.size(), dim()]. Units: length 1, so a dot product is the cosine.
+  /// A text beyond max_tokens() is cut there; an empty text has a vector too. The same text gives the same vector in any batch.
+  /// Errors: kCancelled, kDeadlineExceeded between texts.
+  virtual std::vector<std::vector<float>> Embed(const Context& ctx, std::span<const std::string> texts) = 0;
+  virtual std::uint32_t dim() const = 0;
+  virtual std::uint32_t max_tokens() const = 0;
+  virtual std::string name() const = 0;
+  /// Tokens of the text, special tokens included, before any cut.
+  virtual std::uint32_t CountTokens(std::string_view text) = 0;
+};
+
+}  // namespace tenfold::models

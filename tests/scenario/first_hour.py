@@ -1,0 +1,190 @@
+#!/usr/bin/env python3
+"""The first hour with the real binary: a new folder, users and keys, documents in and out, wrong input, two processes, kill -9.
+
+Usage: first_hour.py BIN. Prints "N passed, N failed".
+"""
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+
+BIN = os.path.abspath(sys.argv[1])
+passed = failed = 0
+
+
+def check(what, condition, seen=""):
+    global passed, failed
+    passed, failed = (passed + 1, failed) if condition else (passed, failed + 1)
+    if not condition:
+        print(f"FAILED {what}: {seen}")
+
+
+class Server:
+    def __init__(self, home):
+        self.home = home
+        self.process = subprocess.Popen([BIN, "up", "--home", home, "--listen", "127.0.0.1:0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.first_lines = []
+        for line in self.process.stdout:
+            self.first_lines.append(line)
+            if line.startswith("ready "):
+                self.url = line.split()[1]
+                return
+        raise SystemExit("the server did not start: " + "".join(self.first_lines))
+
+    def stop(self, how=signal.SIGTERM):
+        self.process.send_signal(how)
+        return self.process.wait(20)
+
+    def ask(self, method, path, body=None, key=None, headers=None):
+        data = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.url + path, data, {**({"Authorization": f"Bearer {key}"} if key else {}), **(headers or {})}, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=20) as answer:
+                text = answer.read().decode()
+                return answer.status, json.loads(text) if text[:1] in "{[" and text else text, answer.headers
+        except urllib.error.HTTPError as e:
+            return e.code, json.loads(e.read() or b"{}"), e.headers
+
+
+def tenfold(home, *arguments):
+    done = subprocess.run([BIN, *arguments, "--home", home], capture_output=True, text=True, timeout=120, cwd=os.path.dirname(home))
+    return done.returncode, done.stdout, done.stderr
+
+
+def hits(server, key, query):
+    status, answer, _ = server.ask("POST", "/v1/search", {"query": query}, key)
+    check("search answers", status == 200, answer)
+    return [hit["document"]["uri"] for hit in answer["hits"]]
+
+
+with tempfile.TemporaryDirectory() as root:
+    home, help_folder = os.path.join(root, "home"), pathlib.Path(root, "help")
+    (help_folder / "internal").mkdir(parents=True)
+    (help_folder / "returns.md").write_text("# Returns\n\n## Window\n\nUnused items may come back within 60 days.\n")
+    (help_folder / "ship.html").write_text("<title>Shipping</title><h1>Shipping</h1><p>Parcels leave within two days.</p>")
+    (help_folder / "rates.csv").write_text("country,price\nAustria,4.90\n")
+    (help_folder / "internal" / "goodwill.txt").write_text("Agents may grant goodwill of up to 40 EUR.\n")
+    (help_folder / "broken.pdf").write_bytes(b"%PDF-1.4 broken")
+    (help_folder / "access.yaml").write_text('"": public\ninternal: internal\n')
+
+    started = time.monotonic()
+    server = Server(home)
+    check("a new folder names its admin and a link", any("#token=" in line for line in server.first_lines), server.first_lines)
+    print(f"ready after {(time.monotonic() - started) * 1000:.0f} ms")
+
+    # Users, keys, sessions
+    token = next(line for line in server.first_lines if "#token=" in line).split("#token=")[1].strip()
+    status, session, headers = server.ask("POST", "/api/session", {"token": token})
+    check("the link signs in", status == 200 and session["user"]["role"] == "admin", session)
+    cookie = headers["set-cookie"].split(";")[0]
+    check("the link works once", server.ask("POST", "/api/session", {"token": token})[0] == 401)
+    check("a cookie alone changes nothing", server.ask("DELETE", "/api/session", headers={"Cookie": cookie})[0] == 403)
+    check("with its token it does", server.ask("DELETE", "/api/session", headers={"Cookie": cookie, "x-csrf-token": session["csrf"]})[0] == 204)
+    check("and is gone then", server.ask("GET", "/v1/me", headers={"Cookie": cookie})[0] == 401)
+    for role in ("customer", "agent"):
+        check(f"{role} is added", tenfold(home, "users", "add", "--user", f"{role}@example.com", "--role", role)[0] == 0)
+    key = {user: tenfold(home, "keys", "create", "--user", user)[1].strip() for user in ("customer@example.com", "agent@example.com", "admin")}
+    customer, agent, admin = key["customer@example.com"], key["agent@example.com"], key["admin"]
+    check("a key works at once", server.ask("GET", "/v1/me", key=customer)[1] == {"user": "customer@example.com", "role": "customer"})
+    users = json.loads(tenfold(home, "users", "list", "--json")[1])["users"]
+    check("users are listed with roles", {u["email"]: u["role"] for u in users}["agent@example.com"] == "agent", users)
+
+    # Deny by default: every row of the table but the public ones refuses a stranger
+    api = server.ask("GET", "/openapi.json")[1]
+    public = {("get", "/health"), ("get", "/ready"), ("get", "/openapi.json"), ("get", "/api/session"), ("post", "/api/session")}
+    for path, methods in api["paths"].items():
+        for method in methods:
+            if (method, path) not in public:
+                check(f"a stranger at {method} {path}", server.ask(method.upper(), path.replace("{id}", "x"))[0] == 401)
+    check("a customer is no admin", server.ask("GET", "/metrics", key=customer)[0] == 403)
+    check("an admin is not the owner of the folder", server.ask("POST", "/api/control", {"arguments": ["users", "list"]}, admin)[0] == 403)
+
+    # Documents in, found by who may, changed, relabelled, deleted
+    code, out, err = tenfold(home, "ingest", "folder:help", "--label", "public", "--json")
+    report = json.loads(out)
+    check("all but the broken file come in", (report["added"], [p["path"] for p in report["problems"]]) == (4, ["broken.pdf"]), report)
+    check("progress is shown", "[5/5]" in err, err)
+    check("a customer finds the article", hits(server, customer, "return window") == ["returns.md"])
+    check("a customer does not find the internal one", hits(server, customer, "goodwill") == [])
+    check("an agent does", hits(server, agent, "goodwill") == ["internal/goodwill.txt"])
+    status, answer, _ = server.ask("POST", "/v1/search", {"query": "60 days"}, customer)
+    hit = answer["hits"][0]
+    document = server.ask("GET", f"/api/documents/{hit['document']['id']}", key=customer)[1]
+    begin, end = hit["span"]
+    check("a span cuts the passage out of its document", document["text"].encode()[begin:end].decode() == hit["text"], hit)
+    internal = server.ask("POST", "/v1/search", {"query": "goodwill"}, agent)[1]["hits"][0]["document"]["id"]
+    check("an internal document does not exist for a customer", server.ask("GET", f"/api/documents/{internal}", key=customer)[0] == 404)
+    check("a second scan changes nothing", json.loads(tenfold(home, "ingest", "folder:help", "--json")[1])["unchanged"] == 4)
+    (help_folder / "access.yaml").write_text('"": internal\n')
+    tenfold(home, "ingest", "folder:help")
+    check("made internal, it is gone for the customer", hits(server, customer, "return window") == [])
+    check("and stays for the agent", hits(server, agent, "return window") == ["returns.md"])
+    (help_folder / "returns.md").unlink()
+    report = json.loads(tenfold(home, "ingest", "folder:help", "--json")[1])
+    check("a deleted file is removed", report["removed"] == 1, report)
+    check("and found by nobody", hits(server, admin, "return window") == [])
+
+    # Wrong input
+    for what, body, field in (("unknown field", {"query": "x", "kk": 1}, "kk"), ("range", {"query": "x", "k": 0}, "k"), ("missing", {}, "query"), ("type", {"query": 7}, "query"), ("length", {"query": "x" * 9000}, "query")):
+        status, answer, _ = server.ask("POST", "/v1/search", body, customer)
+        check(f"{what} is refused by name", status == 400 and answer["error"]["param"] == field, answer)
+    check("not JSON", server.ask("POST", "/v1/search", b"{", customer)[0] == 400)
+    check("not UTF-8", server.ask("POST", "/v1/search", b'{"query":"\xff"}', customer)[0] == 400)
+    check("nested too deep", server.ask("POST", "/v1/search", b"[" * 10000, customer)[0] == 400)
+    check("too large", server.ask("POST", "/v1/search", b" " * (2 << 20), customer)[0] == 413)
+    check("a wrong command names the right one", "did you mean 'search'" in tenfold(home, "serch", "x")[2])
+    check("an unknown user is named", tenfold(home, "keys", "create", "--user", "nobody@example.com")[0] == 3)
+
+    # Metrics, a second process, backup, the audit log
+    metrics = server.ask("GET", "/metrics", key=admin)[1]
+    promtool = subprocess.run(["promtool", "check", "metrics"], input=metrics, text=True, capture_output=True) if os.path.exists("/usr/bin/promtool") else None
+    check("promtool accepts the metrics", promtool is None or promtool.returncode == 0, promtool and promtool.stderr)
+    second = subprocess.run([BIN, "up", "--home", home, "--listen", "127.0.0.1:0"], capture_output=True, text=True, timeout=20)
+    check("a second process is refused", second.returncode == 1 and "in use by another process" in second.stderr, second.stderr)
+    taken = subprocess.run([BIN, "up", "--home", os.path.join(root, "other"), "--listen", server.url[7:]], capture_output=True, text=True, timeout=20)
+    check("a taken port is named", taken.returncode == 1 and "--listen" in taken.stderr, taken.stderr)
+    check("a live backup is made", tenfold(home, "backup", os.path.join(root, "copy.db"))[0] == 0)
+    check("the audit log is whole", tenfold(home, "audit", "verify")[0] == 0)
+    check("SIGTERM ends it cleanly", server.stop() == 0)
+
+    # kill -9 while keys are made: every key that was said works afterwards
+    said = []
+    for round_number in range(8):
+        server, enough = Server(home), threading.Event()
+
+        def make_keys():
+            # Beside the server while it lives, on the folder itself once it is killed: what was said must hold in both.
+            while not enough.is_set():
+                said.extend(tenfold(home, "keys", "create", "--user", "customer@example.com")[1].split())
+
+        makers = [threading.Thread(target=make_keys) for _ in range(3)]
+        for maker in makers:
+            maker.start()
+        time.sleep(0.1 + 0.04 * round_number)
+        server.stop(signal.SIGKILL)
+        enough.set()
+        for maker in makers:
+            maker.join()
+    server = Server(home)
+    lost = [k for k in said if server.ask("GET", "/v1/me", key=k)[0] != 200]
+    check(f"no acknowledged key of {len(said)} is lost", said and not lost, lost)
+    check("the store is whole", tenfold(home, "check")[0] == 0)
+    check("the audit log is still whole", tenfold(home, "audit", "verify")[0] == 0)
+    server.stop()
+
+    # Settings
+    pathlib.Path(home, "tenfold.yaml").write_text("server:\n  lsten: 127.0.0.1:0\n")
+    wrong = subprocess.run([BIN, "up", "--home", home], capture_output=True, text=True, timeout=20)
+    check("a wrong setting is named with its line", "tenfold.yaml:2:" in wrong.stderr and "did you mean 'listen'" in wrong.stderr, wrong.stderr)
+    pathlib.Path(home, "tenfold.yaml").unlink()
+    check("init writes a file that is accepted", tenfold(home, "init")[0] == 0 and tenfold(home, "check")[0] == 0)
+
+print(f"{passed} passed, {failed} failed")
+sys.exit(1 if failed else 0)
