@@ -258,8 +258,17 @@ class HttpServer::Impl {
       } const idle{busy_};
       keep_alive = co_await Answer(stream, buffer, parser, remote, local);
     }
-    boost::system::error_code ignored;
-    stream.socket().shutdown(asio::socket_base::shutdown_send, ignored);
+    co_await Linger(stream);
+  }
+
+  /// Closing over unread bytes would reset the connection, and the client might never see why it was refused (RFC 9112, section 9.6).
+  static asio::awaitable<void> Linger(Stream& stream) {
+    constexpr std::size_t kLimit = 16 << 20;
+    boost::system::error_code error;
+    stream.socket().shutdown(asio::socket_base::shutdown_send, error);
+    std::vector<char> sink(64 << 10);
+    stream.expires_after(std::chrono::seconds(2));
+    for (std::size_t taken = 0; !error && taken < kLimit;) taken += co_await stream.async_read_some(asio::buffer(sink), asio::redirect_error(use_awaitable, error));
   }
 
   static HttpResponse WithStatus(int status, std::string message) {

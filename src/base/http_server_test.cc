@@ -122,6 +122,13 @@ TEST_F(HttpServerTest, ParsesTypesAndNamesTheWrongField) {
   EXPECT_TRUE(Ask("POST /echo HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer good\r\nContent-Length: 3000000000\r\n\r\n").starts_with("HTTP/1.1 413"));
 }
 
+TEST_F(HttpServerTest, AClientThatSendsOnAfterARefusalStillReadsIt) {
+  Wire wire(server_->port());
+  wire.Send("POST /echo HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer good\r\nContent-Length: 8000000\r\n\r\n");
+  wire.Send(std::string(8'000'000, ' '));
+  EXPECT_TRUE(wire.ReadUntil("}}").starts_with("HTTP/1.1 413"));
+}
+
 TEST_F(HttpServerTest, RefusesWhatIsNotHttpTooLargeOrTooSlow) {
   EXPECT_TRUE(Ask("\x16\x03\x01 nonsense\r\n\r\n").starts_with("HTTP/1.1 400"));
   EXPECT_TRUE(Ask("GET /fast HTTP/1.1\r\nHost: x\r\nX: " + std::string(20000, 'a') + "\r\n\r\n").starts_with("HTTP/1.1 431"));
