@@ -3,6 +3,7 @@
 #include <random>
 
 #include "base/log.h"
+#include "monitoring/trace_store.h"
 
 namespace tenfold::workflows {
 namespace {
@@ -23,7 +24,7 @@ bool MayRetry(Code code) {
 
 bool Ended(RunState state) { return state == RunState::kFinished || state == RunState::kFailed || state == RunState::kCancelled; }
 
-Context ContextOf(const Run& run, const Clock& clock, std::shared_ptr<Cancellation> cancellation, std::chrono::milliseconds timeout) {
+Context ContextOf(const Run& run, const Clock& clock, std::shared_ptr<Cancellation> cancellation, std::shared_ptr<Span> span, std::chrono::milliseconds timeout) {
   const auto stored = FromJson<StoredPrincipal>(run.principal, Unknown::kIgnore);
   Principal principal;
   principal.user = stored.user;
@@ -36,6 +37,7 @@ Context ContextOf(const Run& run, const Clock& clock, std::shared_ptr<Cancellati
   parts.clock = &clock;
   parts.deadline = clock.Now() + timeout;
   parts.cancellation = std::move(cancellation);
+  parts.span = std::move(span);
   return Context(std::move(parts));
 }
 
@@ -62,7 +64,7 @@ Json RunContext::Step(std::string_view name, const StepOptions& options, const s
     }
   }
   step.finished_us = ToMicros(runs_.clock_.Now());
-  runs_.store_.Write(Context::System("runs"), [&](data::WriteTx& tx) { tx.Add(step); });
+  runs_.Record(run_.id, [&](data::WriteTx& tx) { tx.Add(step); });
   return steps_.emplace(name, std::move(step)).first->second.output;
 }
 
@@ -70,7 +72,8 @@ Json RunContext::StepInStore(std::string_view name, const Json& input, const std
   if (const auto done = steps_.find(name); done != steps_.end()) return done->second.output;
   ctx_.Check();
   RunStep step{run_.id + "/" + std::string(name), run_.id, std::string(name), input, nullptr, 1, ToMicros(runs_.clock_.Now()), 0};
-  runs_.store_.Write(Context::System("runs"), [&](data::WriteTx& tx) {
+  const auto inner = ctx_.Child(name);
+  runs_.Record(run_.id, [&](data::WriteTx& tx) {
     step.output = work(tx);
     step.finished_us = ToMicros(runs_.clock_.Now());
     tx.Add(step);
@@ -113,7 +116,7 @@ Runs::~Runs() {
   pool_.reset();
 }
 
-std::vector<data::Table> Runs::Tables() { return {data::TableOf<Run>(), data::TableOf<RunStep>(), data::TableOf<RunEvent>()}; }
+std::vector<data::Table> Runs::Tables() { return {data::TableOf<Run>(), data::TableOf<RunStep>(), data::TableOf<RunEvent>(), data::TableOf<monitoring::StoredTrace>()}; }
 
 void Runs::Register(std::string kind, RunFunction function) { TENFOLD_CHECK(functions_.emplace(std::move(kind), std::move(function)).second); }
 
@@ -178,7 +181,9 @@ std::string Runs::Start(const Context& ctx, const RunSpec& spec) {
       existing.clear();
       if (!run.idempotency_key.empty())
         for (const auto& same : tx.Find<Run>(data::Where("idempotency_key", run.idempotency_key))) existing = same.id;
-      if (existing.empty()) tx.Add(run);
+      if (!existing.empty()) return;
+      tx.Add(run);
+      if (spec.also) spec.also(tx, run.id);
     });
   } catch (...) {
     const std::lock_guard lock(mutex_);
@@ -242,13 +247,20 @@ void Runs::Execute(const std::string& id) {
     }
     emitted = static_cast<std::int64_t>(live->events.size());
   }
-  RunContext run_context(*this, *run, std::move(steps), ContextOf(*run, clock_, live->cancellation, options_.run_timeout), emitted);
+  const auto trace = std::make_shared<Trace>();
+  const auto span = Span::StartRoot("run " + run->kind, trace, clock_);
+  const auto finish = [&](RunState state) {
+    span->Set("state", ToJson(state));
+    span->End();
+    Finish(std::move(*run), state, trace->Take());
+  };
+  RunContext run_context(*this, *run, std::move(steps), ContextOf(*run, clock_, live->cancellation, span, options_.run_timeout), emitted);
   try {
     run->output = functions_.at(run->kind)(run_context);
-    Finish(std::move(*run), RunState::kFinished);
+    finish(RunState::kFinished);
   } catch (const Suspended& suspended) {
     run->wake_us = suspended.wake_us;
-    Finish(std::move(*run), RunState::kWaiting);
+    finish(RunState::kWaiting);
   } catch (const Error& e) {
     bool stopping;
     {
@@ -259,17 +271,17 @@ void Runs::Execute(const std::string& id) {
     run->error_code = CodeName(e.code());
     run->error = e.message();
     if (e.code() != Code::kCancelled) Append(id, "failed", JsonObject{{"code", run->error_code}, {"message", run->error}});
-    Finish(std::move(*run), e.code() == Code::kCancelled ? RunState::kCancelled : RunState::kFailed);
+    finish(e.code() == Code::kCancelled ? RunState::kCancelled : RunState::kFailed);
   } catch (const std::exception& e) {
     Log(LogLevel::kError, "run failed", {{"run", id}, {"kind", run->kind}, {"error", e.what()}});
     run->error_code = CodeName(Code::kInternal);
     run->error = "internal error; the server's log says more";
     Append(id, "failed", JsonObject{{"code", run->error_code}, {"message", run->error}});
-    Finish(std::move(*run), RunState::kFailed);
+    finish(RunState::kFailed);
   }
 }
 
-void Runs::Finish(Run run, RunState state) {
+void Runs::Finish(Run run, RunState state, std::vector<SpanRecord> spans) {
   run.state = state;
   if (Ended(state)) {
     run.finished_us = ToMicros(clock_.Now());
@@ -288,6 +300,7 @@ void Runs::Finish(Run run, RunState state) {
     const auto stored = tx.Get<Run>(run.id);
     if (!stored) return;  // erased while it ran
     tx.Put(run);
+    monitoring::PutTrace(tx, run.id, spans, options_.max_traces);
   });
   {
     const std::lock_guard lock(mutex_);
@@ -304,19 +317,19 @@ void Runs::Finish(Run run, RunState state) {
 
 void Runs::Append(const std::string& id, std::string_view type, Json data) {
   static constexpr std::size_t kGroup = 64;
-  bool flush;
+  bool full;
   {
     const std::lock_guard lock(mutex_);
     auto& live = *live_[id];
     const auto number = static_cast<std::int64_t>(live.events.size()) + 1;
     live.events.push_back({EventId(id, number), id, number, std::string(type), ToMicros(clock_.Now()), std::move(data)});
-    flush = type != "token" || live.events.size() - live.durable >= kGroup;
+    full = live.events.size() - live.durable >= kGroup;
   }
   changed_.notify_all();
-  if (flush) Flush(id);
+  if (full) Record(id, [](data::WriteTx&) {});
 }
 
-void Runs::Flush(const std::string& id) {
+void Runs::Record(const std::string& id, const std::function<void(data::WriteTx&)>& also) {
   std::vector<RunEvent> pending;
   std::shared_ptr<Live> live;
   {
@@ -324,9 +337,9 @@ void Runs::Flush(const std::string& id) {
     live = live_[id];
     pending.assign(live->events.begin() + static_cast<std::ptrdiff_t>(live->durable), live->events.end());
   }
-  if (pending.empty()) return;
   store_.Write(Context::System("runs"), [&](data::WriteTx& tx) {
     for (const auto& event : pending) tx.Put(event);
+    also(tx);
   });
   const std::lock_guard lock(mutex_);
   live->durable += pending.size();

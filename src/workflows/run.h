@@ -14,6 +14,7 @@
 #include "base/context.h"
 #include "base/executor.h"
 #include "base/json.h"
+#include "base/telemetry.h"
 #include "data/store.h"
 
 namespace tenfold::workflows {
@@ -55,7 +56,7 @@ TENFOLD_DESCRIBE(RunStep, (id), (run), (name), (input), (output), (attempts), (s
 TENFOLD_TABLE(RunStep, "run_steps", id, {"run"}, {{"runs", "run"}})
 
 /// One entry of a run's event log. Streams, pages and `tenfold ask` are cursors over it.
-/// Types: started, stage, source, tool_call, tool_result, approval_asked, token, verdict, usage, finished, failed.
+/// Types: started, stage, source, tool_call, tool_result, tool_denied, approval_asked, token, verdict, usage, finished, failed.
 struct RunEvent {
   std::string id;  ///< run + "/" + number, zero padded
   std::string run;
@@ -100,7 +101,7 @@ class RunContext {
   /// What was signalled under `signal`, or null once `until` has passed. If neither, the run leaves its thread and is called again later.
   Json WaitFor(std::string_view signal, TimePoint until);
   void SleepUntil(TimePoint at);
-  /// Appends to the run's event log. Tokens are gathered and become durable in small groups; readers see them at once.
+  /// Appends to the run's event log. Readers see it at once; it becomes durable with the next step, in groups of 64, or at the run's end.
   void Emit(std::string_view type, Json data);
   /// True if this call repeats steps of an earlier one: events before that point are already in the log.
   bool replaying() const { return replaying_; }
@@ -124,6 +125,8 @@ struct RunSpec {
   std::string kind;
   Json input;
   std::string idempotency_key;
+  /// What must be written together with the run's start; gets its id. Not called if the idempotency key names a run that is there already.
+  std::function<void(data::WriteTx&, const std::string& run)> also = {};
 };
 
 /// All runs of one store. Threads: every method is safe from any thread.
@@ -133,6 +136,7 @@ class Runs {
     std::size_t threads = 4;
     std::size_t queue = 1024;
     std::chrono::milliseconds run_timeout{600'000};
+    std::size_t max_traces = 20'000;  ///< spans of the newest runs that are kept
   };
   Runs(data::Store& store, const Clock& clock, Options options);
   /// Cancels what runs, politely; unfinished runs resume at the next start.
@@ -173,8 +177,9 @@ class Runs {
   void Enqueue(const std::string& id);
   void Execute(const std::string& id);
   void Append(const std::string& id, std::string_view type, Json data);
-  void Flush(const std::string& id);
-  void Finish(Run run, RunState state);
+  /// Writes `step` and the events before it in one commit.
+  void Record(const std::string& id, const std::function<void(data::WriteTx&)>& also);
+  void Finish(Run run, RunState state, std::vector<SpanRecord> spans);
   void WakeLoop();
 
   data::Store& store_;
