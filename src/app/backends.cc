@@ -1,5 +1,8 @@
 #include "app/backends.h"
 
+#include "models/bert_embedder.h"
+#include "models/llama_generator.h"
+
 namespace tenfold::app {
 namespace {
 
@@ -32,6 +35,26 @@ std::unique_ptr<data::Store> OpenStore(std::string_view url, const std::filesyst
   const auto& backend = FindBackend(kStores, url, "store", "data.store");
   const auto path = home / std::filesystem::path(url.substr(backend.scheme.size() + 1));
   return backend.open(path.string(), std::move(tables));
+}
+
+std::unique_ptr<models::Embedder> OpenEmbedder(std::string_view name, const std::filesystem::path& models) {
+  if (name == "none") return nullptr;
+  const auto folder = models / std::filesystem::path(name).filename();
+  if (!std::filesystem::exists(folder / "model.safetensors"))
+    throw Error(Code::kNotFound, "the embedding model '" + std::string(name) + "' is not here; fetch it with 'tenfold models pull " + std::string(name) + "', or start with --no-models", "models.embedder");
+  return models::OpenBertEmbedder(folder);
+}
+
+std::unique_ptr<models::Generator> OpenGenerator(std::string_view name, const std::filesystem::path& models, const ModelSettings& settings) {
+  const auto file = models / std::filesystem::path(name).filename() / "model.gguf";
+  if (!std::filesystem::exists(file))
+    throw Error(Code::kNotFound, "the model '" + std::string(name) + "' is not here; fetch it with 'tenfold models pull " + std::string(name) + "', or start with --no-models", "models.generator");
+  models::LlamaOptions options;
+  options.context_tokens = settings.context_tokens;
+  options.threads = settings.threads;
+  options.queue = settings.queue;
+  options.name = name;
+  return models::OpenLlamaGenerator(models::PrepareGguf(Context::System("models"), file, "q4_0"), options);
 }
 
 }  // namespace tenfold::app

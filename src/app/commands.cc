@@ -3,6 +3,10 @@
 #include <CLI/CLI.hpp>
 #include <filesystem>
 
+#include "app/evaluate.h"
+#include "app/example.h"
+#include "app/yaml.h"
+#include "interface/pedigree.h"
 #include "security/audit.h"
 
 namespace tenfold::app {
@@ -11,7 +15,8 @@ namespace {
 struct Options {
   bool json = false;
   std::string home;  // read by main; accepted here so that help shows it
-  std::string url, label = "public", text, user, name, id, path, role = "customer";
+  std::string url, label = "public", text, user, name, id, path, role = "customer", alias = "live", reason;
+  bool decline = false;
   std::uint32_t k = 5;
 };
 
@@ -54,34 +59,111 @@ void LinkUser(const Call& call) {
 void Ingest(const Call& call) {
   auto url = call.options.url;
   if (url.starts_with("folder:")) url = "folder:" + std::filesystem::absolute(url.substr(7)).string();
-  const auto run = call.on.runs->Start(call.ctx, {"ingest", ToJson(retrieval::IngestRequest{url, call.options.label}), ""});
-  for (std::int64_t seen = 0;;) {
-    const auto batch = call.on.runs->Events(call.ctx, run, seen, std::chrono::milliseconds(500));
-    for (const auto& event : batch.events) {
-      seen = event.number;
-      if (event.type != "stage") continue;
-      const auto& stage = event.data.get_object();
-      call.say(CommandOutput::kProgress, "[" + ToText(stage.at("done")) + "/" + ToText(stage.at("total")) + "] " + std::string(AsView(stage.at("path").get_string())) + "\n");
-    }
-    if (!batch.events.empty()) continue;
-    const auto state = call.on.runs->Get(call.ctx, run);
-    if (!state || state->state == workflows::RunState::kQueued || state->state == workflows::RunState::kRunning) continue;
-    if (state->state != workflows::RunState::kFinished) throw Error(Code::kFailedPrecondition, state->error.empty() ? "the run was cancelled" : state->error);
-    auto report = FromJson<retrieval::IngestReport>(state->output);
-    std::string text = std::to_string(report.added) + " added, " + std::to_string(report.changed) + " changed, " + std::to_string(report.unchanged) + " unchanged, " +
-                       std::to_string(report.removed) + " removed, " + std::to_string(report.chunks) + " new chunks\n";
-    for (const auto& problem : report.problems) text += "left out " + problem.path + ": " + problem.problem + "\n";
-    auto json = state->output;
-    json.get_object()["run"] = run;
-    call.Print(json, text);
-    return;
-  }
+  const auto report = RunIngest(call.on, call.ctx, url, call.options.label, [&](std::string_view line) { call.say(CommandOutput::kProgress, line); });
+  std::string text = std::to_string(report.added) + " added, " + std::to_string(report.changed) + " changed, " + std::to_string(report.unchanged) + " unchanged, " + std::to_string(report.removed) +
+                     " removed, " + std::to_string(report.chunks) + " new chunks\n";
+  for (const auto& problem : report.problems) text += "left out " + problem.path + ": " + problem.problem + "\n";
+  call.Print(ToJson(report), text);
 }
 
+Context AsUser(const Call& call) { return call.options.user.empty() ? call.ctx : call.ctx.As(*call.on.accounts->PrincipalOf(call.options.user)); }
+
+void Ask(const Call& call) {
+  const auto ctx = AsUser(call);
+  const auto run = call.on.assistant->Ask(ctx, {call.options.text, "", {}, std::string(registry::kLive)});
+  JsonArray sources;
+  JsonObject finished;
+  std::string text, asked;
+  workflows::RunState state;
+  for (std::int64_t seen = 0;;) {
+    const auto batch = call.on.runs->Events(ctx, run, seen, std::chrono::milliseconds(500));
+    for (const auto& event : batch.events) {
+      seen = event.number;
+      const auto& data = event.data.get_object();
+      if (event.type == "token") {
+        const std::string piece(AsView(data.at("text").get_string()));
+        text += piece;
+        if (!call.options.json) call.say(CommandOutput::kResult, piece);
+      } else if (event.type == "source") {
+        const auto& document = data.at("document").get_object();
+        sources.push_back(JsonObject{{"number", data.at("number")}, {"document", document}, {"span", data.at("span")}, {"quote", data.at("quote")}});
+      } else if (event.type == "approval_asked") {
+        asked = ToText(data.at("input"));
+      } else if (event.type == "finished") {
+        finished = data;
+      }
+    }
+    if (!batch.events.empty()) continue;
+    state = batch.state;
+    if (state != workflows::RunState::kQueued && state != workflows::RunState::kRunning) break;
+  }
+  if (state == workflows::RunState::kFailed) throw Error(Code::kInternal, "the assistant failed: " + call.on.runs->Get(ctx, run)->error);
+  const auto waits = state == workflows::RunState::kWaiting;
+  if (call.options.json) {
+    call.say(CommandOutput::kResult, ToPrettyText(JsonObject{{"answer", text}, {"id", run}, {"citations", sources}, {"waits_for_approval", waits}, {"asks", waits ? ParseJson(asked) : Json(nullptr)}, {"result", finished}}) + "\n");
+    return;
+  }
+  std::string rest = text.empty() ? "" : "\n";
+  for (const auto& source : sources) {
+    const auto& document = source.get_object().at("document").get_object();
+    rest += "[" + ToText(source.get_object().at("number")) + "] " + std::string(AsView(document.at("title").get_string())) + " (" + std::string(AsView(document.at("uri").get_string())) + ")\n";
+  }
+  if (waits) rest += "this would be done: " + asked + "\nconfirm with 'tenfold runs approve " + run + "', decline with 'tenfold runs approve " + run + " --decline'\n";
+  call.say(CommandOutput::kResult, rest);
+  call.say(CommandOutput::kProgress, "how it came about: tenfold explain " + run + "\n");
+}
+
+void Approve(const Call& call) {
+  const auto run = call.on.runs->Get(call.ctx, call.options.id);
+  if (!run) throw Error(Code::kNotFound, "there is no run '" + call.options.id + "'");
+  call.on.assistant->Approve(call.ctx, call.options.id, !call.options.decline);
+  const auto done = call.on.runs->Await(call.ctx, call.options.id);
+  call.Print(done.output, done.output.is_object() && done.output.get_object().contains("text") ? std::string(AsView(done.output.get_object().at("text").get_string())) + "\n" : "done\n");
+}
+
+void Explain(const Call& call) {
+  const auto pedigree = interface::PedigreeOf({*call.on.store, *call.on.runs, *call.on.registry}, call.ctx, call.options.id);
+  call.Print(pedigree, interface::PedigreeInWords(pedigree));
+}
+
+void Eval(const Call& call) {
+  const auto report = Evaluate(call.on, call.ctx, call.options.path, [&](const EvalResult& result) {
+    call.say(CommandOutput::kProgress, (result.passed ? "ok    " : "WRONG ") + result.id + "  " + result.question.substr(0, 70) + (result.passed ? "" : "  -- " + result.failure) + "\n");
+  });
+  call.Print(ToJson(report), ReportInWords(report));
+}
+
+void ListVersions(const Call& call) {
+  JsonArray rows;
+  std::string text;
+  const auto moves = call.on.registry->History(call.ctx, registry::kLive);
+  const auto live = moves.empty() ? std::string() : moves.front().version;
+  for (const auto& version : call.on.registry->List(call.ctx)) {
+    auto row = ToJson(version).get_object();
+    row["live"] = version.id == live;
+    rows.push_back(std::move(row));
+    text += version.id.substr(0, 12) + (version.id == live ? "  live  " : "        ") + FormatTime(FromMicros(version.created_us)) + "  " + version.note + "\n";
+  }
+  JsonArray history;
+  for (const auto& move : moves) history.push_back(ToJson(move));
+  call.Print(JsonObject{{"versions", std::move(rows)}, {"history", std::move(history)}}, text);
+}
+
+void ShowVersion(const Call& call) { call.say(CommandOutput::kResult, ToPrettyText(ToJson(call.on.registry->Resolve(call.options.id.empty() ? std::string(registry::kLive) : call.options.id)->config)) + "\n"); }
+
+void CreateVersion(const Call& call) {
+  const auto id = call.on.registry->Put(call.ctx, LoadYaml<agents::AssistantConfig>(call.options.path), call.options.name);
+  call.Print(JsonObject{{"version", id}}, id + "\nmake it live with 'tenfold promote " + id.substr(0, 12) + "'\n");
+}
+
+void PrintMove(const Call& call, const registry::AliasMove& move) {
+  call.Print(ToJson(move), move.alias + " -> " + move.version.substr(0, 12) + (move.previous.empty() ? "" : " (was " + move.previous.substr(0, 12) + ")") + "\n");
+}
+void Promote(const Call& call) { PrintMove(call, call.on.registry->Promote(call.ctx, call.options.alias, call.options.id, call.options.reason)); }
+void Rollback(const Call& call) { PrintMove(call, call.on.registry->Rollback(call.ctx, call.options.alias)); }
+
 void Search(const Call& call) {
-  auto ctx = call.ctx;
-  if (!call.options.user.empty()) ctx = ctx.As(*call.on.accounts->PrincipalOf(call.options.user));
-  const auto response = call.on.Search(ctx, {call.options.text, call.options.k, {}});
+  const auto response = call.on.Search(AsUser(call), {call.options.text, call.options.k, {}});
   std::string text;
   for (const auto& hit : response.hits) text += hit.document.title + " (" + hit.document.uri + ")\n  " + hit.text.substr(0, 300) + "\n\n";
   call.Print(ToJson(response), text.empty() ? "nothing found\n" : text);
@@ -153,9 +235,28 @@ void Define(CLI::App& app, Options& options, CommandFunction& chosen) {
   search->add_option("text", options.text, "what to look for")->required();
   search->add_option("-k", options.k, "how many (default 5)");
   search->add_option("--user", options.user, "as this user sees it");
+  auto* ask = add(app, "ask", "ask the assistant", Ask);
+  ask->add_option("text", options.text, "the question")->required();
+  ask->add_option("--user", options.user, "as this user; default: the system, which sees everything");
+  add(app, "explain", "how an answer came about", Explain)->add_option("id", options.id, "the answer")->required();
+  add(app, "eval", "ask every question of a file and score the answers", Eval)->add_option("file", options.path, "e.g. examples/shop/questions.yaml")->required();
+  auto* versions = group("versions", "versions of what shapes an answer");
+  add(*versions, "list", "all versions, and which is live", ListVersions);
+  add(*versions, "show", "what a version holds", ShowVersion)->add_option("id", options.id, "the version's full id, or an alias (default live)");
+  auto* version = add(*versions, "create", "add a version from a file; 'versions show' prints the form", CreateVersion);
+  version->add_option("file", options.path, "YAML or JSON")->required();
+  version->add_option("--note", options.name, "what changed");
+  auto* promote = add(app, "promote", "make a version live", Promote);
+  promote->add_option("version", options.id, "its id, or the first characters of it")->required();
+  promote->add_option("--alias", options.alias, "another alias than live");
+  promote->add_option("--reason", options.reason, "why");
+  add(app, "rollback", "go back to the version before", Rollback)->add_option("--alias", options.alias, "another alias than live");
   auto* runs = group("runs", "what was done, and how it went");
   add(*runs, "list", "the newest fifty", ListRuns);
   add(*runs, "show", "one run with its steps", ShowRun)->add_option("id", options.id, "the run")->required();
+  auto* approve = add(*runs, "approve", "say yes to what a run asks for", Approve);
+  approve->add_option("id", options.id, "the run")->required();
+  approve->add_flag("--decline", options.decline, "say no");
   auto* keys = group("keys", "API keys");
   auto* create = add(*keys, "create", "make a key; it is shown once", CreateKey);
   create->add_option("--user", options.user, "whose key")->required();
@@ -227,7 +328,8 @@ std::string HelpText() {
   CLI::App app("Tenfold: the whole stack of an AI application in one program", "tenfold");
   Options options;
   CommandFunction chosen = nullptr;
-  app.add_subcommand("up", "serve: tenfold up [--home DIR] [--listen HOST:PORT]");
+  app.add_subcommand("up", "serve: tenfold up [--home DIR] [--listen HOST:PORT] [--example shop] [--no-models]");
+  app.add_subcommand("restore", "put a backup in place of a stopped server's store: tenfold restore FILE [--home DIR]");
   app.add_subcommand("init", "write tenfold.yaml with every setting and what it means");
   Define(app, options, chosen);
   return app.help();

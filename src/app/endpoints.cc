@@ -1,6 +1,13 @@
 #include "app/endpoints.h"
 
+#include <algorithm>
+
 #include "app/commands.h"
+#include "app/example.h"
+#include "interface/chat.h"
+#include "interface/pedigree.h"
+#include "interface/web_app.h"
+#include "serving/openai.h"
 
 namespace tenfold::app {
 namespace {
@@ -102,6 +109,33 @@ std::vector<Endpoint> MakeEndpoints(Services& on) {
                      return response;
                    }};
   rows.push_back(std::move(control));
+  rows.push_back({"POST", "/api/token", Access::kUser, 5s, "A signed access token of fifteen minutes for the caller; verify it with /.well-known/jwks.json.", [&on](const Context& ctx, const HttpRequest&) {
+                    return JsonResponse(JsonObject{{"access_token", on.accounts->IssueToken(ctx.principal())}, {"token_type", "Bearer"}, {"expires_in", security::Accounts::kTokenSeconds}});
+                  }});
+  rows.push_back({"GET", "/.well-known/jwks.json", Access::kPublic, 1s, "The public key of access tokens.", [&on](const Context&, const HttpRequest&) { return JsonResponse(on.accounts->Jwks()); }});
+  const auto add = [&rows](std::vector<Endpoint> more) { std::move(more.begin(), more.end(), std::back_inserter(rows)); };
+  add(serving::MakeOpenAiEndpoints(std::make_shared<serving::OpenAiParts>(serving::OpenAiParts{
+      *on.assistant, *on.runs,
+      [&on] {
+        std::vector<serving::ServedModel> models;
+        for (const auto& name : on.GeneratorNames()) models.push_back({name, "llama.cpp"});
+        if (on.embedder) models.push_back({on.settings.models.embedder, "tenfold"});
+        return models;
+      },
+      [&on](std::string_view name) -> std::shared_ptr<models::Generator> {
+        const auto known = on.GeneratorNames();
+        // A request loads no model: which ones are served is the operator's choice.
+        return std::find(known.begin(), known.end(), name) == known.end() ? nullptr : on.FindGenerator(name);
+      },
+      on.embedder.get(), on.settings.models.embedder, on.metrics})));
+  add(interface::MakeChatEndpoints(std::make_shared<interface::ChatParts>(interface::ChatParts{*on.assistant, *on.runs, *on.store, [&on] {
+                                                                                                 const auto live = on.registry->Resolve(registry::kLive);
+                                                                                                 const auto& prompt = live->config.prompt;
+                                                                                                 JsonObject about{{"name", prompt.name}, {"greeting", prompt.greeting}, {"suggestions", ToJson(prompt.suggestions)}, {"version", live->version}, {"ready", true}};
+                                                                                                 if (const auto hint = FindSignInHint(on)) about["sign_in_hint"] = ToJson(*hint);
+                                                                                                 return Json(about);
+                                                                                               }})));
+  add(interface::MakePedigreeEndpoints(std::make_shared<interface::PedigreeParts>(interface::PedigreeParts{*on.store, *on.runs, *on.registry})));
   auto document = std::make_shared<std::string>();
   rows.push_back({"GET", "/openapi.json", Access::kPublic, 1s, "This API.",
                   [document](const Context&, const HttpRequest&) {
@@ -111,6 +145,9 @@ std::vector<Endpoint> MakeEndpoints(Services& on) {
                   },
                   RunsOn::kIo});
   *document = ToText(OpenApiOf(rows, "Tenfold", "0.1.0"));
+  auto dist = ProgramFolder().parent_path() / "web" / "dist";
+  if (!std::filesystem::exists(dist)) dist = ProgramFolder().parent_path().parent_path().parent_path() / "web" / "dist";
+  add(interface::MakeWebAppEndpoints(dist));
   return rows;
 }
 

@@ -9,6 +9,7 @@
 
 #include "app/commands.h"
 #include "app/endpoints.h"
+#include "app/example.h"
 #include "base/files.h"
 #include "base/http_server.h"
 #include "base/log.h"
@@ -31,6 +32,8 @@ std::filesystem::path HomeOf(const std::vector<std::string>& arguments) {
 
 struct UpOptions {
   std::string listen;
+  std::string example;
+  WithModels with_models = WithModels::kYes;
 };
 
 UpOptions ParseUp(const std::vector<std::string>& arguments) {
@@ -43,9 +46,12 @@ UpOptions ParseUp(const std::vector<std::string>& arguments) {
     };
     if (argument == "--home") value();
     else if (argument == "--listen") options.listen = value();
-    else if (argument == "--no-models") continue;  // this build serves none yet
+    else if (argument == "--example") options.example = value();
+    else if (argument == "--no-models") options.with_models = WithModels::kNo;
     else if (argument == "--help" || argument == "-h") {
-      std::cout << "tenfold up [--home DIR] [--listen HOST:PORT] [--no-models]\n\nServes the data folder in the foreground until SIGTERM or Ctrl-C.\n";
+      std::cout << "tenfold up [--home DIR] [--listen HOST:PORT] [--example NAME] [--no-models]\n\nServes the data folder in the foreground until SIGTERM or Ctrl-C.\n"
+                   "  --example NAME  load a sample first: users, orders and a help centre (shop)\n"
+                   "  --no-models     search words alone and quote passages; loads nothing\n";
       std::exit(0);
     } else throw Error(Code::kInvalidArgument, "up: unknown option '" + argument + "'; see 'tenfold up --help'");
   }
@@ -77,7 +83,10 @@ int Up(const std::vector<std::string>& arguments) {
   sigaddset(&stop, SIGINT);
   pthread_sigmask(SIG_BLOCK, &stop, nullptr);
 
-  Services services(home, settings);
+  Services services(home, settings, options.with_models);
+  // Loaded before the first question, so that it waits for nothing. A model that is not there is said now, not then.
+  services.FindGenerator(services.registry->Resolve(registry::kLive)->config.model.generator);
+  if (!options.example.empty()) LoadExample(services, options.example, [](std::string_view text) { std::cerr << text << std::flush; });
   http.unix_path = (services.home / kSocket).string();
   HttpServer server(http, Router(MakeEndpoints(services)), [&](const HttpRequest& request) { return services.accounts->Authenticate(request); }, services.metrics, services.clock);
   const auto url = "http://" + http.address + ":" + std::to_string(server.port());
@@ -143,9 +152,46 @@ std::optional<int> RunInServer(const std::filesystem::path& home, const std::vec
 std::vector<std::string> WithAbsolutePaths(std::vector<std::string> arguments) {
   for (std::size_t i = 1; i < arguments.size(); ++i) {
     if (arguments[i].starts_with("folder:")) arguments[i] = "folder:" + std::filesystem::absolute(arguments[i].substr(7)).string();
-    else if (arguments[0] == "backup" && !arguments[i].starts_with('-') && arguments[i - 1] != "--home") arguments[i] = std::filesystem::absolute(arguments[i]).string();
+    else if ((arguments[0] == "backup" || arguments[0] == "eval" || (arguments[0] == "versions" && i > 1 && arguments[1] == "create")) && !arguments[i].starts_with('-') && arguments[i - 1] != "--home" && arguments[i - 1] != "--note") arguments[i] = std::filesystem::absolute(arguments[i]).string();
   }
   return arguments;
+}
+
+/// Puts a backup in the place of the store of a data folder that nobody serves. The old store is kept beside it.
+int Restore(const std::filesystem::path& home, const std::vector<std::string>& arguments) {
+  std::filesystem::path file;
+  for (std::size_t i = 1; i < arguments.size(); ++i) {
+    if (arguments[i] == "--home") ++i;
+    else if (arguments[i] == "--help" || arguments[i] == "-h") {
+      std::cout << "tenfold restore FILE [--home DIR]\n\nPuts a backup in place of the store. Stop the server first. The old store is kept as store.db.before-restore.\n";
+      return 0;
+    } else if (!arguments[i].starts_with('-')) file = arguments[i];
+  }
+  if (file.empty()) throw Error(Code::kInvalidArgument, "restore needs the file of a backup; see 'tenfold restore --help'");
+  if (!std::filesystem::exists(file)) throw Error(Code::kNotFound, "there is no file '" + file.string() + "'");
+  std::filesystem::create_directories(home);
+  const HomeLock lock(home);
+  data::Commit commit = 0;
+  {
+    // Checked as a copy: opening a store may write to it, and a backup stays as it was made.
+    const TemporaryFolder trial;
+    std::filesystem::copy_file(file, trial.path() / "store.db");
+    const auto store = data::OpenSqliteStore((trial.path() / "store.db").string(), {});
+    store->CheckIntegrity(Context::System("restore"));
+    commit = store->commit();
+  }
+  const auto target = home / "store.db";
+  if (std::filesystem::exists(target)) {
+    for (const char* tail : {"", "-wal", "-shm"}) {
+      const auto old = target.string() + tail, kept = (home / "store.db.before-restore").string() + tail;
+      std::filesystem::remove(kept);
+      if (std::filesystem::exists(old)) std::filesystem::rename(old, kept);
+    }
+  }
+  std::filesystem::copy_file(file, home / "store.db.restoring", std::filesystem::copy_options::overwrite_existing);
+  std::filesystem::rename(home / "store.db.restoring", target);
+  std::cout << "restored commit " << commit << " from " << file.string() << "\n";
+  return 0;
 }
 
 int Main(std::vector<std::string> arguments) {
@@ -169,16 +215,19 @@ int Main(std::vector<std::string> arguments) {
     std::cout << "wrote " << file.string() << "\n";
     return 0;
   }
+  if (arguments[0] == "restore") return Restore(home, arguments);
   arguments = WithAbsolutePaths(std::move(arguments));
   const auto say = [](CommandOutput kind, std::string_view text) { (kind == CommandOutput::kResult ? std::cout : std::cerr) << text << std::flush; };
   for (const auto& argument : arguments)
     if (argument == "--help" || argument == "-h") {
       const TemporaryFolder nothing;  // help needs no data folder of the user's
-      Services services(nothing.path(), {});
+      Services services(nothing.path(), {}, WithModels::kNo);
       return RunCommand(Context::System("cli"), services, arguments, say);
     }
   if (const auto status = RunInServer(home, arguments)) return *status;
-  Services services(home, LoadSettings(home / "tenfold.yaml"));
+  // Only what computes with models waits for them to load.
+  const bool needs_models = arguments[0] == "ask" || arguments[0] == "eval" || arguments[0] == "search" || arguments[0] == "ingest";
+  Services services(home, LoadSettings(home / "tenfold.yaml"), needs_models ? WithModels::kYes : WithModels::kNo);
   return RunCommand(Context::System("cli"), services, arguments, say);
 }
 

@@ -5,13 +5,16 @@
 #include <unistd.h>
 
 #include "app/backends.h"
+#include "data/records.h"
+#include "security/audit.h"
 
 namespace tenfold::app {
 namespace {
 
 std::vector<data::Table> AllTables() {
   std::vector<data::Table> tables;
-  for (auto part : {security::Accounts::Tables(), workflows::Runs::Tables(), retrieval::IngestTables()})
+  for (auto part : {security::Accounts::Tables(), workflows::Runs::Tables(), retrieval::IngestTables(), monitoring::AnswerTables(), agents::Assistant::Tables(), registry::Registry::Tables(),
+                    std::vector{data::TableOf<data::Record>()}})
     for (auto& table : part) tables.push_back(std::move(table));
   return tables;
 }
@@ -36,20 +39,53 @@ HomeLock::HomeLock(const std::filesystem::path& home) : fd_(::open((home / "lock
 
 HomeLock::~HomeLock() { ::close(fd_); }
 
-Services::Services(std::filesystem::path home_folder, const Settings& chosen)
-    : home(PrepareHome(std::move(home_folder))), settings(chosen), clock(SystemClock()), lock_(home), index(0) {
+std::filesystem::path CacheFolder() {
+  if (const char* cache = std::getenv("TENFOLD_CACHE"); cache && *cache) return cache;
+  const char* user_home = std::getenv("HOME");
+  return std::filesystem::path(user_home ? user_home : ".") / ".cache" / "tenfold";
+}
+
+std::filesystem::path ProgramFolder() { return std::filesystem::read_symlink("/proc/self/exe").parent_path(); }
+
+Services::Services(std::filesystem::path home_folder, const Settings& chosen, WithModels with_models)
+    : home(PrepareHome(std::move(home_folder))), settings(chosen), clock(SystemClock()), lock_(home),
+      embedder(with_models == WithModels::kYes ? OpenEmbedder(settings.models.embedder, CacheFolder() / "models") : nullptr), index(embedder ? embedder->dim() : 0), with_models_(with_models) {
   store = OpenStore(settings.data.store, home, AllTables());
   is_new = store->commit() == 0;
   store->Follow(index);
   accounts = std::make_unique<security::Accounts>(*store, clock);
+  const auto audit = [](data::WriteTx& tx, const Context& ctx, std::string_view action, std::string_view target) { security::AppendAudit(tx, ctx, action, target); };
+  registry = std::make_unique<registry::Registry>(*store, audit);
+  retriever = std::make_unique<retrieval::Retriever>(*store, index, embedder.get());
+  tools.push_back(agents::MakeGetOrder(*store));
+  tools.push_back(agents::MakeOpenTicket(audit));
+  router = std::make_unique<agents::Router>(tools, embedder.get());
   runs = std::make_unique<workflows::Runs>(*store, clock, workflows::Runs::Options{.threads = settings.workflows.threads});
   retrieval::IngestOptions ingest;
   const bool strict = settings.data.sandbox != "without_landlock";
   if (strict && settings.data.sandbox != "strict") throw Error(Code::kInvalidArgument, "data.sandbox: must be 'strict' or 'without_landlock'", "data.sandbox");
   ingest.parse_command = {std::filesystem::read_symlink("/proc/self/exe").string(), "parse-document", strict ? "strict" : "without_landlock"};
   ingest.chunks.max_tokens = settings.retrieval.chunk_tokens;
+  ingest.embedder = embedder.get();
+  if (embedder) ingest.count_tokens = [this](std::string_view text) { return embedder->CountTokens(text); };
   runs->Register("ingest", retrieval::MakeIngest(*store, std::move(ingest)));
+  if (embedder) runs->Register("embed", retrieval::MakeEmbedMissing(*store, *embedder));
+  assistant = std::make_unique<agents::Assistant>(agents::AssistantParts{
+      *store, *runs, *retriever, *router, tools, guards, metrics,
+      [this](std::string_view name) {
+        const auto found = registry->Resolve(name);
+        return agents::AssistantVersion{found->version, found->config};
+      },
+      [this](std::string_view name) { return FindGenerator(name); }});
+  const auto system = Context::System("services");
+  if (registry->List(system).empty()) {
+    agents::AssistantConfig first;
+    first.model.generator = settings.models.generator;
+    first.model.embedder = settings.models.embedder;
+    registry->Promote(system, registry::kLive, registry->Put(system, first, "the first version"), "first start");
+  }
   runs->Resume();
+  if (embedder && index.chunks_without_vector() > 0) runs->Start(system, {"embed", JsonObject{}, ""});
   metrics.SetGauge("tenfold_store_commit", "Newest durable commit.", [this] { return static_cast<double>(store->commit()); });
   metrics.SetGauge("tenfold_index_chunks", "Chunks in the search index.", [this] { return static_cast<double>(index.chunks()); });
 }
@@ -60,21 +96,29 @@ Services::~Services() {
   store.reset();
 }
 
+std::shared_ptr<models::Generator> Services::FindGenerator(std::string_view name) {
+  if (with_models_ == WithModels::kNo || name == "none" || name.empty()) return nullptr;
+  const std::lock_guard lock(generators_mutex_);
+  if (const auto found = generators_.find(name); found != generators_.end()) return found->second;
+  const std::string id(name);
+  auto opened = std::shared_ptr<models::Generator>(OpenGenerator(id, CacheFolder() / "models", settings.models));
+  return generators_[id] = std::move(opened);
+}
+
+std::vector<std::string> Services::GeneratorNames() const {
+  const std::lock_guard lock(generators_mutex_);
+  std::vector<std::string> names;
+  for (const auto& [name, generator] : generators_) names.push_back(name);
+  return names;
+}
+
 SearchResponse Services::Search(const Context& ctx, const SearchRequest& request) {
-  std::optional<std::set<std::string>> documents;
-  if (!request.documents.empty()) documents.emplace(request.documents.begin(), request.documents.end());
-  const auto found = index.Search(ctx.principal(), request.query, {}, request.k, documents);
+  retrieval::RetrieveOptions options{request.k, std::nullopt, false};
+  if (request.filter) options.documents.emplace(request.filter->documents.begin(), request.filter->documents.end());
+  auto found = retriever->Retrieve(ctx, request.query, options);
   SearchResponse response;
-  store->Read(ctx, [&](data::ReadTx& tx) {
-    response.commit = tx.commit();
-    for (const auto& hit : found) {
-      const auto chunk = tx.Get<retrieval::Chunk>(hit.chunk);
-      const auto document = chunk ? tx.Get<retrieval::Document>(chunk->document) : std::nullopt;
-      // Deleted or relabelled between the scan and this snapshot: the snapshot is the truth.
-      if (!document || !ctx.principal().MayRead(document->label)) continue;
-      response.hits.push_back({chunk->text, hit.score, {document->id, document->uri, document->title}, {chunk->begin_byte, chunk->end_byte}});
-    }
-  });
+  response.commit = static_cast<std::uint64_t>(found.commit);
+  for (auto& passage : found.passages) response.hits.push_back({std::move(passage.text), passage.score, {passage.document, passage.uri, passage.title}, {passage.begin, passage.end}});
   return response;
 }
 

@@ -4,12 +4,19 @@
 #include <memory>
 #include <string>
 
+#include "agents/assistant.h"
 #include "app/settings.h"
 #include "base/telemetry.h"
 #include "data/store.h"
+#include "models/embedder.h"
+#include "models/generator.h"
+#include "registry/versions.h"
 #include "retrieval/ingest.h"
+#include "retrieval/retriever.h"
 #include "retrieval/search_index.h"
 #include "security/accounts.h"
+#include "security/jwt.h"
+#include "security/turn_guards.h"
 #include "workflows/run.h"
 
 namespace tenfold::app {
@@ -27,13 +34,17 @@ class HomeLock {
   int fd_;
 };
 
+struct SearchFilter {
+  std::vector<std::string> documents;
+};
+TENFOLD_DESCRIBE(SearchFilter, (documents, Length{1, 1000}, Doc{"only these documents, by id"}))
+
 struct SearchRequest {
   std::string query;
   std::uint32_t k = 10;
-  std::vector<std::string> documents;  ///< only these documents, by id; empty: all
+  std::optional<SearchFilter> filter;
 };
-TENFOLD_DESCRIBE(SearchRequest, (query, Required{}, Length{1, 8192}, Doc{"what to look for"}), (k, Range{1, 100}, Doc{"how many passages"}),
-                 (documents, Length{0, 1000}, Doc{"only these documents, by id"}))
+TENFOLD_DESCRIBE(SearchRequest, (query, Required{}, Length{1, 8192}, Doc{"what to look for"}), (k, Range{1, 100}, Doc{"how many passages"}), (filter, Doc{"narrows what takes part"}))
 
 struct HitDocument {
   std::string id, uri, title;
@@ -54,15 +65,21 @@ struct SearchResponse {
 };
 TENFOLD_DESCRIBE(SearchResponse, (hits), (commit))
 
+enum class WithModels : std::uint8_t { kNo, kYes };
+
 /// Threads: methods are safe from any thread. Members are ordered so that what is used outlives its users.
 class Services {
  public:
-  /// Errors: kUnavailable if a process has the folder; kInvalidArgument for wrong settings.
-  Services(std::filesystem::path home, const Settings& settings);
+  /// Errors: kUnavailable if a process has the folder; kInvalidArgument for wrong settings; kNotFound for a model that has not been pulled.
+  Services(std::filesystem::path home, const Settings& settings, WithModels with_models);
   ~Services();
 
   /// Passages the caller may read that answer a query.
   SearchResponse Search(const Context& ctx, const SearchRequest& request);
+  /// The generator of that name, loaded on first use; null for "none" and without models. Errors: kNotFound with the fix.
+  std::shared_ptr<models::Generator> FindGenerator(std::string_view name);
+  /// Names of generators that can be asked now.
+  std::vector<std::string> GeneratorNames() const;
 
   const std::filesystem::path home;
   const Settings settings;
@@ -73,12 +90,29 @@ class Services {
 
  public:
   Metrics metrics;
+  const std::unique_ptr<models::Embedder> embedder;  ///< null without models
   retrieval::SearchIndex index;
   std::unique_ptr<data::Store> store;
   std::unique_ptr<security::Accounts> accounts;
+  std::unique_ptr<registry::Registry> registry;
+  std::unique_ptr<retrieval::Retriever> retriever;
+  std::vector<agents::Tool> tools;
+  std::unique_ptr<agents::Router> router;
+  security::StandardGuards guards;
   std::unique_ptr<workflows::Runs> runs;
+  std::unique_ptr<agents::Assistant> assistant;
   /// A home that was empty when opened.
   bool is_new = false;
+
+ private:
+  const WithModels with_models_;
+  mutable std::mutex generators_mutex_;
+  std::map<std::string, std::shared_ptr<models::Generator>, std::less<>> generators_;
 };
+
+/// $TENFOLD_CACHE, else ~/.cache/tenfold: downloads shared by all data folders.
+std::filesystem::path CacheFolder();
+/// Where the program lies: its web app and examples are found from there.
+std::filesystem::path ProgramFolder();
 
 }  // namespace tenfold::app

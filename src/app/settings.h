@@ -25,6 +25,17 @@ struct DataSettings {
 TENFOLD_DESCRIBE(DataSettings, (store, Doc{"where rows lie; a relative path is inside the data folder"}),
                  (sandbox, Doc{"strict, or without_landlock for a kernel that has none"}))
 
+struct ModelSettings {
+  std::string generator = "qwen2.5-coder-0.5b-instruct";
+  std::string embedder = "all-minilm-l6-v2";
+  std::uint32_t threads = 2;
+  std::uint32_t context_tokens = 4096;
+  std::uint32_t queue = 8;
+};
+TENFOLD_DESCRIBE(ModelSettings, (generator, Doc{"what a new data folder answers with: a model of 'tenfold models list', openai:URL#MODEL, or none"}), (embedder, Doc{"what texts are embedded with, or none"}),
+                 (threads, Range{1, 256}, Doc{"CPU threads of a model"}), (context_tokens, Range{512, 131072}, Doc{"longest prompt and answer together"}),
+                 (queue, Range{1, 1024}, Doc{"requests that may wait for a model; further ones get 429"}))
+
 struct RetrievalSettings {
   std::uint32_t chunk_tokens = 180;
 };
@@ -38,10 +49,11 @@ TENFOLD_DESCRIBE(WorkflowSettings, (threads, Range{1, 64}, Doc{"runs at work at 
 struct Settings {
   ServerSettings server;
   DataSettings data;
+  ModelSettings models;
   RetrievalSettings retrieval;
   WorkflowSettings workflows;
 };
-TENFOLD_DESCRIBE(Settings, (server), (data), (retrieval), (workflows))
+TENFOLD_DESCRIBE(Settings, (server), (data), (models), (retrieval), (workflows))
 
 /// Defaults if `file` does not exist. Errors: kInvalidArgument "tenfold.yaml:12: server.lsten: unknown field 'lsten', did you mean 'listen'".
 Settings LoadSettings(const std::filesystem::path& file);

@@ -131,6 +131,10 @@ void FromJson(const Json& from, T& out, const std::string& path, Unknown unknown
   } else if constexpr (std::same_as<T, JsonObject>) {
     if (!from.is_object()) ThrowField(path, "must be an object");
     out = from.get_object();
+  } else if constexpr (std::same_as<T, JsonArray>) {
+    if (!from.is_array()) ThrowField(path, "must be a list");
+    internal::CheckLength(path, from.get_array().size(), rules, "items");
+    out = from.get_array();
   } else if constexpr (internal::kIsOptional<T>) {
     if (from.is_null()) out.reset();
     else FromJson(from, out.emplace(), path, unknown, rules);
@@ -210,7 +214,7 @@ template <class T>
 Json ToJson(const T& value) {
   if constexpr (std::same_as<T, Json>) {
     return value;
-  } else if constexpr (std::same_as<T, JsonObject> || std::same_as<T, bool> || std::integral<T> || std::floating_point<T>) {
+  } else if constexpr (std::same_as<T, JsonObject> || std::same_as<T, JsonArray> || std::same_as<T, bool> || std::integral<T> || std::floating_point<T>) {
     return Json(value);
   } else if constexpr (std::same_as<T, std::string> || std::same_as<T, std::string_view>) {
     return Json(boost::json::string(value));
@@ -256,6 +260,8 @@ Json SchemaOf(const FieldRules& rules = {}) {
     // any value
   } else if constexpr (std::same_as<T, JsonObject>) {
     out["type"] = "object";
+  } else if constexpr (std::same_as<T, JsonArray>) {
+    out["type"] = "array";
   } else if constexpr (std::same_as<T, bool>) {
     out["type"] = "boolean";
   } else if constexpr (DescribedEnum<T>) {

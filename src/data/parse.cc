@@ -322,7 +322,7 @@ ParsedDocument ParseHtml(std::string_view bytes) {
   return {writer.title.empty() ? FirstHeading(out) : writer.title.substr(0, 200), out, "text/html"};
 }
 
-ParsedDocument ParseCsv(std::string_view bytes) {
+std::vector<std::vector<std::string>> ReadCsv(std::string_view bytes) {
   // RFC 4180: quotes may hold separators, line ends and doubled quotes.
   const auto text = ToUtf8(bytes);
   std::vector<std::vector<std::string>> rows(1);
@@ -351,9 +351,13 @@ ParsedDocument ParseCsv(std::string_view bytes) {
   }
   if (quoted) throw Error(Code::kInvalidArgument, "the CSV ends inside a quoted cell");
   if (!cell.empty() || !rows.back().empty()) end_cell();
+  std::erase_if(rows, [](const auto& row) { return row.empty() || (row.size() == 1 && row[0].empty()); });
+  return rows;
+}
+
+ParsedDocument ParseCsv(std::string_view bytes) {
   std::string out;
-  for (const auto& row : rows) {
-    if (row.empty() || (row.size() == 1 && row[0].empty())) continue;
+  for (const auto& row : ReadCsv(bytes)) {
     out += "|";
     for (const auto& value : row) out += " " + value + " |";
     out += "\n";

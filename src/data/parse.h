@@ -32,6 +32,9 @@ ParsedDocument ParseInChild(const Context& ctx, const std::vector<std::string>& 
 /// What the child runs: confines itself, reads standard input, parses, writes. Returns the exit status.
 int ParseMain(std::string_view media_type, bool allow_without_landlock);
 
+/// Rows of cells, trimmed; empty rows left out. Source: RFC 4180. Errors: kInvalidArgument.
+std::vector<std::vector<std::string>> ReadCsv(std::string_view bytes);
+
 /// For tests and fuzzers.
 ParsedDocument ParseHtml(std::string_view bytes);
 ParsedDocument ParseCsv(std::string_view bytes);

@@ -20,7 +20,7 @@ namespace tenfold::data {
 /// Number of a durable write; rises by one per write that changed something. 0 is the empty store.
 using Commit = std::uint64_t;
 
-/// A column's value as the back end keeps it. Lists of floats are kept as bytes, other lists and objects as JSON text.
+/// A column's value as the back end keeps it. Lists of floats and of bytes are kept as bytes, other lists and objects as JSON text.
 struct Blob {
   std::string bytes;
 };
@@ -56,13 +56,17 @@ inline Table MakeTable(std::string name, std::string key, std::vector<std::strin
   return {std::move(name), std::move(key), std::move(indexes), std::move(parents), {}};
 }
 
+/// Lists that are kept as bytes.
+template <class T>
+inline constexpr bool kIsBytes = std::same_as<T, std::vector<float>> || std::same_as<T, std::vector<std::int8_t>>;
+
 template <class T>
 constexpr ColumnKind KindOf() {
   if constexpr (tenfold::internal::kIsOptional<T>) return KindOf<typename T::value_type>();
   else if constexpr (DescribedEnum<T>) return ColumnKind::kText;
   else if constexpr (std::integral<T>) return ColumnKind::kInteger;
   else if constexpr (std::floating_point<T>) return ColumnKind::kReal;
-  else if constexpr (std::same_as<T, std::vector<float>>) return ColumnKind::kBlob;
+  else if constexpr (kIsBytes<T>) return ColumnKind::kBlob;
   else return ColumnKind::kText;
 }
 
@@ -72,8 +76,8 @@ Value ToValue(const T& field) {
   else if constexpr (DescribedEnum<T>) return Value(std::string(AsView(ToJson(field).get_string())));
   else if constexpr (std::integral<T>) return Value(static_cast<std::int64_t>(field));
   else if constexpr (std::floating_point<T>) return Value(static_cast<double>(field));
-  else if constexpr (std::same_as<T, std::vector<float>>)
-    return Value(Blob{std::string(reinterpret_cast<const char*>(field.data()), field.size() * sizeof(float))});
+  else if constexpr (kIsBytes<T>)
+    return Value(Blob{std::string(reinterpret_cast<const char*>(field.data()), field.size() * sizeof(typename T::value_type))});
   else if constexpr (std::same_as<T, std::string>) return Value(field);
   else return Value(ToText(ToJson(field)));
 }
@@ -91,10 +95,10 @@ void FromValue(const Value& value, T& field) {
     field = static_cast<T>(std::get<std::int64_t>(value));
   } else if constexpr (std::floating_point<T>) {
     field = static_cast<T>(std::holds_alternative<double>(value) ? std::get<double>(value) : static_cast<double>(std::get<std::int64_t>(value)));
-  } else if constexpr (std::same_as<T, std::vector<float>>) {
+  } else if constexpr (kIsBytes<T>) {
     const auto& bytes = std::get<Blob>(value).bytes;
-    field.resize(bytes.size() / sizeof(float));
-    std::copy_n(bytes.data(), field.size() * sizeof(float), reinterpret_cast<char*>(field.data()));
+    field.resize(bytes.size() / sizeof(typename T::value_type));
+    std::copy_n(bytes.data(), field.size() * sizeof(typename T::value_type), reinterpret_cast<char*>(field.data()));
   } else if constexpr (std::same_as<T, std::string>) {
     field = std::get<std::string>(value);
   } else {

@@ -9,6 +9,14 @@
 
 namespace tenfold::retrieval {
 namespace {
+
+float InverseFrequency(std::size_t rows, std::size_t matching) {
+  const auto n = static_cast<float>(rows), m = static_cast<float>(std::min(matching, rows));
+  return std::log(1 + (n - m + 0.5f) / (m + 0.5f));
+}
+
+}  // namespace
+namespace {
 constexpr float kK1 = 1.2f, kB = 0.75f;
 }
 
@@ -48,6 +56,11 @@ void Bm25Index::Remove(std::uint32_t row) {
   words_of_row_[row].clear();
 }
 
+double Bm25Index::Weight(const std::string& word) const {
+  const auto term = terms_.find(word);
+  return InverseFrequency(rows_, term == terms_.end() ? 0 : term->second.postings.size());
+}
+
 std::vector<Hit> Bm25Index::Search(std::string_view query, const Bitmap& filter, std::size_t k) const {
   auto words = Tokenize(query);
   std::sort(words.begin(), words.end());
@@ -60,8 +73,7 @@ std::vector<Hit> Bm25Index::Search(std::string_view query, const Bitmap& filter,
   for (const auto& word : words) {
     const auto term = terms_.find(word);
     if (term == terms_.end()) continue;
-    const auto matching = static_cast<float>(term->second.postings.size());
-    const float idf = std::log(1 + (static_cast<float>(rows_) - matching + 0.5f) / (matching + 0.5f));
+    const float idf = InverseFrequency(rows_, term->second.postings.size());
     for (const auto& posting : term->second.postings) {
       if (!filter.Test(posting.row)) continue;
       const auto count = static_cast<float>(posting.count);

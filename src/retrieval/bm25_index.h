@@ -27,6 +27,8 @@ class Bm25Index {
   /// Best first; equal scores, lower row first. Only rows in `filter`. Empty if no word of `query` is known.
   std::vector<Hit> Search(std::string_view query, const Bitmap& filter, std::size_t k) const;
   std::size_t rows() const { return rows_; }
+  /// Inverse document frequency of a word as Tokenize gives it; that of a word nobody used if unknown.
+  double Weight(const std::string& word) const;
 
  private:
   struct Posting {

@@ -6,6 +6,7 @@
 #include "base/files.h"
 #include "data/folder.h"
 #include "data/parse.h"
+#include "retrieval/retriever.h"
 
 namespace tenfold::retrieval {
 namespace {
@@ -16,6 +17,42 @@ constexpr auto kParseTimeout = std::chrono::seconds(25);
 std::string ShortHash(std::string_view text) { return Sha256Hex(text).substr(0, 24); }
 
 }  // namespace
+
+void EmbedChunks(const Context& ctx, models::Embedder& embedder, const std::string& title, std::span<Chunk> chunks) {
+  std::vector<std::string> texts;
+  for (const auto& chunk : chunks) {
+    texts.push_back(TextToEmbed(title, chunk.heading, chunk.text));
+    for (const auto& sentence : SplitSentences(chunk.text)) texts.push_back(TextToEmbed(title, chunk.heading, std::string_view(chunk.text).substr(sentence.begin, sentence.end - sentence.begin)));
+  }
+  auto vectors = embedder.Embed(ctx, texts);
+  std::size_t next = 0;
+  for (auto& chunk : chunks) {
+    chunk.embedding = std::move(vectors[next++]);
+    chunk.sentences.clear();
+    for (std::size_t left = SplitSentences(chunk.text).size(); left > 0; --left) AppendQuantised(vectors[next++], chunk.sentences);
+  }
+}
+
+workflows::RunFunction MakeEmbedMissing(data::Store& store, models::Embedder& embedder) {
+  return [&store, &embedder](workflows::RunContext& run) -> Json {
+    const auto system = Context::System("embed");
+    std::int64_t done = 0;
+    const auto documents = store.Read(system, [](data::ReadTx& tx) { return tx.Find<Document>(); });
+    for (const auto& document : documents) {
+      run.ctx().Check();
+      auto chunks = store.Read(system, [&](data::ReadTx& tx) { return tx.Find<Chunk>(data::Where("document", document.id)); });
+      std::erase_if(chunks, [&](const Chunk& chunk) { return chunk.embedding.size() == embedder.dim(); });
+      if (chunks.empty()) continue;
+      EmbedChunks(run.ctx(), embedder, document.title, chunks);
+      store.Write(system, [&](data::WriteTx& tx) {
+        for (const auto& chunk : chunks)
+          if (tx.Get<Chunk>(chunk.id)) tx.Put(chunk);  // unless it went meanwhile
+      });
+      done += static_cast<std::int64_t>(chunks.size());
+    }
+    return JsonObject{{"chunks", done}};
+  };
+}
 
 std::vector<data::Table> IngestTables() { return {data::TableOf<Source>(), data::TableOf<Document>(), data::TableOf<Chunk>(), data::TableOf<LineageEdge>()}; }
 
@@ -73,17 +110,10 @@ workflows::RunFunction MakeIngest(data::Store& store, IngestOptions options) {
         if (document.title.empty()) document.title = std::filesystem::path(file.path).stem().string();
         if (old != known.end()) document.version = old->second.version + 1;
         std::vector<Chunk> chunks;
-        std::vector<std::string> texts;
-        for (const auto& span : ChunkText(document.text, options.chunks, options.count_tokens)) {
-          auto text = document.text.substr(span.begin, span.end - span.begin);
-          texts.push_back(document.title + "\n" + text);
+        for (const auto& span : ChunkText(document.text, options.chunks, options.count_tokens))
           chunks.push_back({document.id + "/" + std::to_string(document.version) + "/" + std::to_string(chunks.size()), document.id, static_cast<std::int64_t>(span.begin),
-                            static_cast<std::int64_t>(span.end), span.heading, std::move(text), {}});
-        }
-        if (options.embed && !texts.empty()) {
-          auto vectors = options.embed(run.ctx(), texts);
-          for (std::size_t i = 0; i < chunks.size(); ++i) chunks[i].embedding = std::move(vectors[i]);
-        }
+                            static_cast<std::int64_t>(span.end), span.heading, document.text.substr(span.begin, span.end - span.begin), {}, {}});
+        if (options.embedder) EmbedChunks(run.ctx(), *options.embedder, document.title, chunks);
         store.Write(system, [&](data::WriteTx& tx) {
           tx.Delete<Document>(document.id);
           tx.Put(document);

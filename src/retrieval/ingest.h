@@ -1,10 +1,12 @@
 #pragma once
 /// \file Keeps a folder's documents in the store: a run per scan, a step per changed file, deletions in the commit that notices them.
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "data/store.h"
+#include "models/embedder.h"
 #include "retrieval/chunker.h"
 #include "retrieval/search_index.h"
 #include "workflows/run.h"
@@ -59,12 +61,15 @@ struct IngestOptions {
   std::vector<std::string> parse_command;  ///< see data::ParseInChild
   ChunkOptions chunks;
   CountTokens count_tokens = EstimateTokens;
-  /// [texts] -> [texts][dim]; empty if there is no embedder.
-  std::function<std::vector<std::vector<float>>(const Context&, const std::vector<std::string>&)> embed;
+  models::Embedder* embedder = nullptr;  ///< may be null; must outlive the runs
 };
 
 std::vector<data::Table> IngestTables();
 /// The run function of kind "ingest"; input IngestRequest, output IngestReport. Events: stage {done,total,path}.
 workflows::RunFunction MakeIngest(data::Store& store, IngestOptions options);
+/// Fills `embedding` and `sentences` of chunks of one document.
+void EmbedChunks(const Context& ctx, models::Embedder& embedder, const std::string& title, std::span<Chunk> chunks);
+/// The run function of kind "embed": embeds what was ingested before there was an embedder. Output {"chunks"}.
+workflows::RunFunction MakeEmbedMissing(data::Store& store, models::Embedder& embedder);
 
 }  // namespace tenfold::retrieval

@@ -123,7 +123,7 @@ class SearchIndexTest : public testing::Test {
     store_->Write(ctx_, [&](data::WriteTx& tx) {
       tx.Delete<Document>(id);
       tx.Put(Document{id, "s", "help/" + id, id, label, "text/plain", "", text, 1, 0});
-      tx.Put(Chunk{id + "/0", id, 0, static_cast<std::int64_t>(text.size()), "", text, {}});
+      tx.Put(Chunk{id + "/0", id, 0, static_cast<std::int64_t>(text.size()), "", text, {}, {}});
     });
   }
   std::size_t Found(std::vector<std::string> labels, std::string_view query) {

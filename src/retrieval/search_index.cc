@@ -17,6 +17,16 @@ std::size_t SearchIndex::chunks() const {
   return row_of_chunk_.size();
 }
 
+std::size_t SearchIndex::chunks_without_vector() const {
+  const std::shared_lock lock(mutex_);
+  return rows_without_vector_.size();
+}
+
+double SearchIndex::WordWeight(const std::string& word) const {
+  const std::shared_lock lock(mutex_);
+  return words_.Weight(word);
+}
+
 void SearchIndex::Load(data::ReadTx& tx) {
   const std::unique_lock lock(mutex_);
   std::unordered_map<std::string, std::pair<std::string, std::string>> documents;
@@ -59,6 +69,7 @@ void SearchIndex::PutChunk(const Chunk& chunk, const std::string& label, const s
   rows_of_label_[label].Set(row);
   words_.Add(row, title + "\n" + chunk.heading + "\n" + chunk.text);
   if (dim_ && chunk.embedding.size() == dim_) vectors_.Put(row, chunk.embedding);
+  else rows_without_vector_.insert(row);
 }
 
 void SearchIndex::RemoveChunk(const std::string& id) {
@@ -68,6 +79,7 @@ void SearchIndex::RemoveChunk(const std::string& id) {
   const auto document = rows_[row].document;
   words_.Remove(row);
   vectors_.Remove(row);
+  rows_without_vector_.erase(row);
   rows_of_label_[label_of_document_[document]].Clear(row);
   if (auto& rows = rows_of_document_[document]; rows.erase(row) && rows.empty()) {
     rows_of_document_.erase(document);

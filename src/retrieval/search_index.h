@@ -39,8 +39,9 @@ struct Chunk {
   std::string heading;
   std::string text;
   std::vector<float> embedding;  ///< empty when no embedder was there
+  std::vector<std::int8_t> sentences;  ///< [sentences, dim], each sentence of `text` embedded and scaled to -127..127; empty as above
 };
-TENFOLD_DESCRIBE(Chunk, (id), (document), (begin_byte), (end_byte), (heading), (text), (embedding))
+TENFOLD_DESCRIBE(Chunk, (id), (document), (begin_byte), (end_byte), (heading), (text), (embedding), (sentences))
 TENFOLD_TABLE(Chunk, "chunks", id, {"document"}, {{"documents", "document"}})
 
 struct SearchHit {
@@ -62,6 +63,9 @@ class SearchIndex : public data::Follower {
                                 const std::optional<std::set<std::string>>& documents = std::nullopt) const;
   data::Commit commit() const;
   std::size_t chunks() const;
+  std::size_t chunks_without_vector() const;
+  /// How rare a word (as Tokenize gives it) is: its inverse document frequency as BM25 uses it.
+  double WordWeight(const std::string& word) const;
 
   std::string name() const override { return "search"; }
   void Load(data::ReadTx& tx) override;
@@ -85,6 +89,7 @@ class SearchIndex : public data::Follower {
   std::map<std::string, std::set<std::uint32_t>, std::less<>> rows_of_document_;
   std::map<std::string, std::string, std::less<>> label_of_document_;
   std::map<std::string, Bitmap, std::less<>> rows_of_label_;
+  std::set<std::uint32_t> rows_without_vector_;
   data::Commit commit_ = 0;
 };
 

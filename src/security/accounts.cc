@@ -9,6 +9,7 @@ namespace {
 
 constexpr auto kSessionLength = std::chrono::hours(12);
 constexpr auto kLinkLength = std::chrono::hours(24);
+constexpr std::string_view kIssuer = "tenfold", kAudience = "tenfold";
 constexpr int kMaxFailures = 10;
 constexpr auto kFailureWindow = std::chrono::minutes(15);
 constexpr std::size_t kMaxFailureEntries = 10'000;
@@ -40,10 +41,19 @@ std::vector<std::string> LabelsOf(Role role) {
   return {};
 }
 
-Accounts::Accounts(data::Store& store, const Clock& clock) : store_(store), clock_(clock) { store_.Follow(*this); }
+Accounts::Accounts(data::Store& store, const Clock& clock) : store_(store), clock_(clock) {
+  store_.Follow(*this);
+  const auto system = Context::System("accounts");
+  auto key = store_.Read(system, [](data::ReadTx& tx) { return tx.Get<SigningKey>("current"); });
+  if (!key) {
+    key = SigningKey{"current", TokenSigner::Generate().ToPem()};
+    store_.Write(system, [&](data::WriteTx& tx) { tx.Put(*key); });
+  }
+  signer_ = TokenSigner::FromPem(key->pem);
+}
 
 std::vector<data::Table> Accounts::Tables() {
-  return {data::TableOf<User>(), data::TableOf<ApiKey>(), data::TableOf<Session>(), data::TableOf<SignInLink>(), data::TableOf<AuditEntry>()};
+  return {data::TableOf<User>(), data::TableOf<ApiKey>(), data::TableOf<Session>(), data::TableOf<SignInLink>(), data::TableOf<AuditEntry>(), data::TableOf<SigningKey>()};
 }
 
 void Accounts::Load(data::ReadTx& tx) { Refresh(tx); }
@@ -100,6 +110,7 @@ std::shared_ptr<const Principal> Accounts::Authenticate(const HttpRequest& reque
   static constexpr std::string_view kBearer = "Bearer ";
   const auto authorization = request.header("authorization");
   if (!authorization.empty()) {
+    if (authorization.starts_with("Bearer eyJ")) return VerifyToken(authorization.substr(kBearer.size()));
     if (!authorization.starts_with(kBearer) || authorization.size() > 512) throw Error(Code::kUnauthenticated, "the Authorization header must be 'Bearer KEY'");
     const auto hash = Sha256Hex(authorization.substr(kBearer.size()));
     const std::shared_lock lock(mutex_);
@@ -117,6 +128,22 @@ std::shared_ptr<const Principal> Accounts::Authenticate(const HttpRequest& reque
   if (principal == principals_.end()) throw Error(Code::kUnauthenticated, "the user of this session is gone");
   return principal->second;
 }
+
+std::shared_ptr<const Principal> Accounts::VerifyToken(std::string_view token) const {
+  const auto claims = signer_->Verify(token, {std::string(kIssuer), std::string(kAudience), clock_.Now()});
+  const auto* subject = claims.if_contains("sub");
+  const std::shared_lock lock(mutex_);
+  const auto principal = subject && subject->is_string() ? principals_.find(AsView(subject->get_string())) : principals_.end();
+  if (principal == principals_.end()) throw Error(Code::kUnauthenticated, "the user of this token is gone");
+  return principal->second;
+}
+
+std::string Accounts::IssueToken(const Principal& principal) const {
+  const auto now = ToMicros(clock_.Now()) / 1'000'000;
+  return signer_->Sign({{"iss", kIssuer}, {"aud", kAudience}, {"sub", principal.user}, {"role", boost::json::string(RoleName(principal.role))}, {"iat", now}, {"exp", now + kTokenSeconds}, {"jti", RandomToken(12)}});
+}
+
+JsonObject Accounts::Jwks() const { return signer_->Jwks(); }
 
 void Accounts::AddUser(const Context& ctx, User user) {
   user.id = Lower(user.id);

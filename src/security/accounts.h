@@ -2,6 +2,7 @@
 /// \file Users, API keys, sessions and one-time sign-in links. Who sends a request is answered from memory: this follows the store.
 #include <map>
 #include <memory>
+#include <optional>
 #include <shared_mutex>
 #include <string>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "base/context.h"
 #include "base/http.h"
 #include "data/store.h"
+#include "security/jwt.h"
 
 namespace tenfold::security {
 
@@ -51,6 +53,14 @@ struct SignInLink {
 TENFOLD_DESCRIBE(SignInLink, (id), (user), (expires_us))
 TENFOLD_TABLE(SignInLink, "sign_in_links", id, {"user"}, {{"users", "user"}})
 
+/// The key that signs access tokens, as PEM. One row.
+struct SigningKey {
+  std::string id;
+  std::string pem;
+};
+TENFOLD_DESCRIBE(SigningKey, (id), (pem))
+TENFOLD_TABLE(SigningKey, "signing_keys", id)
+
 /// What a role may read. Deny by default: a role not named reads nothing.
 std::vector<std::string> LabelsOf(Role role);
 
@@ -64,6 +74,7 @@ struct SignedIn {
 /// Threads: all methods are safe. Authenticate never waits; the rest block.
 class Accounts : public data::Follower {
  public:
+  static constexpr std::int64_t kTokenSeconds = 900;
   /// `store` must outlive it.
   Accounts(data::Store& store, const Clock& clock);
   static std::vector<data::Table> Tables();
@@ -86,6 +97,9 @@ class Accounts : public data::Follower {
   /// A link works once.
   SignedIn SignInWithLink(const Context& ctx, std::string_view token);
   void SignOut(const Context& ctx, std::string_view cookie);
+  /// A signed token that says who the principal is, for kTokenSeconds. Rights are looked up at use: a user who goes takes theirs along.
+  std::string IssueToken(const Principal& principal) const;
+  JsonObject Jwks() const;
 
   std::string name() const override { return "accounts"; }
   void Load(data::ReadTx& tx) override;
@@ -95,8 +109,11 @@ class Accounts : public data::Follower {
   SignedIn OpenSession(const Context& ctx, const User& user, const std::function<void(data::WriteTx&)>& also);
   void Refresh(data::ReadTx& tx);
 
+  std::shared_ptr<const Principal> VerifyToken(std::string_view token) const;
+
   data::Store& store_;
   const Clock& clock_;
+  std::optional<TokenSigner> signer_;  // set once, in the constructor
   mutable std::shared_mutex mutex_;
   std::map<std::string, std::shared_ptr<const Principal>, std::less<>> principals_;  // by e-mail
   std::map<std::string, std::string, std::less<>> keys_;                             // hash -> e-mail

@@ -46,9 +46,16 @@ Context ContextOf(const Run& run, const Clock& clock, std::shared_ptr<Cancellati
 RunContext::RunContext(Runs& runs, Run run, std::map<std::string, RunStep, std::less<>> steps, Context ctx, std::int64_t emitted)
     : runs_(runs), run_(std::move(run)), steps_(std::move(steps)), ctx_(std::move(ctx)), emitted_(emitted), replaying_(emitted > 0) {}
 
+const RunStep* RunContext::FindDone(std::string_view name) {
+  const auto done = steps_.find(name);
+  if (done == steps_.end()) return nullptr;
+  next_event_ = std::max(next_event_, done->second.events);
+  return &done->second;
+}
+
 Json RunContext::Step(std::string_view name, const StepOptions& options, const std::function<Json(const Context&)>& work) {
-  if (const auto done = steps_.find(name); done != steps_.end()) return done->second.output;
-  RunStep step{run_.id + "/" + std::string(name), run_.id, std::string(name), options.input, nullptr, 0, ToMicros(runs_.clock_.Now()), 0};
+  if (const auto* done = FindDone(name)) return done->output;
+  RunStep step{run_.id + "/" + std::string(name), run_.id, std::string(name), options.input, nullptr, 0, ToMicros(runs_.clock_.Now()), 0, 0};
   thread_local std::mt19937_64 random{std::random_device{}()};
   for (auto delay = options.first_delay;; delay *= 2) {
     ++step.attempts;
@@ -64,14 +71,15 @@ Json RunContext::Step(std::string_view name, const StepOptions& options, const s
     }
   }
   step.finished_us = ToMicros(runs_.clock_.Now());
+  step.events = next_event_;
   runs_.Record(run_.id, [&](data::WriteTx& tx) { tx.Add(step); });
   return steps_.emplace(name, std::move(step)).first->second.output;
 }
 
 Json RunContext::StepInStore(std::string_view name, const Json& input, const std::function<Json(data::WriteTx&)>& work) {
-  if (const auto done = steps_.find(name); done != steps_.end()) return done->second.output;
+  if (const auto* done = FindDone(name)) return done->output;
   ctx_.Check();
-  RunStep step{run_.id + "/" + std::string(name), run_.id, std::string(name), input, nullptr, 1, ToMicros(runs_.clock_.Now()), 0};
+  RunStep step{run_.id + "/" + std::string(name), run_.id, std::string(name), input, nullptr, 1, ToMicros(runs_.clock_.Now()), 0, next_event_};
   const auto inner = ctx_.Child(name);
   runs_.Record(run_.id, [&](data::WriteTx& tx) {
     step.output = work(tx);
@@ -352,7 +360,7 @@ void Runs::Signal(const Context& ctx, std::string_view run, std::string_view nam
     if (!stored || (stored->owner != ctx.principal().user && ctx.principal().role != Role::kAdmin)) throw Error(Code::kNotFound, "there is no such run");
     if (Ended(stored->state)) throw Error(Code::kFailedPrecondition, "the run has ended");
     const auto step = "signal:" + std::string(name);
-    tx.Add(RunStep{std::string(run) + "/" + step, std::string(run), step, nullptr, value, 1, now, now});
+    tx.Add(RunStep{std::string(run) + "/" + step, std::string(run), step, nullptr, value, 1, now, now, 0});
   });
   bool enqueue = true;
   {

@@ -51,8 +51,9 @@ struct RunStep {
   std::int64_t attempts = 0;
   std::int64_t started_us = 0;
   std::int64_t finished_us = 0;
+  std::int64_t events = 0;  ///< events of the run when the step was done: a replay that skips the step skips what it emitted
 };
-TENFOLD_DESCRIBE(RunStep, (id), (run), (name), (input), (output), (attempts), (started_us), (finished_us))
+TENFOLD_DESCRIBE(RunStep, (id), (run), (name), (input), (output), (attempts), (started_us), (finished_us), (events))
 TENFOLD_TABLE(RunStep, "run_steps", id, {"run"}, {{"runs", "run"}})
 
 /// One entry of a run's event log. Streams, pages and `tenfold ask` are cursors over it.
@@ -108,6 +109,7 @@ class RunContext {
 
  private:
   friend class Runs;
+  const RunStep* FindDone(std::string_view name);
   RunContext(Runs& runs, Run run, std::map<std::string, RunStep, std::less<>> steps, Context ctx, std::int64_t emitted);
   Runs& runs_;
   Run run_;

@@ -1,0 +1,288 @@
+// A turn is one run: guard -> route -> tool or search -> write -> record. What is recorded as a step is what must not be done twice or could come out
+// differently the second time (search, generation, effects); guards and routing are functions of the message and are simply computed again.
+#include "agents/assistant.h"
+
+#include <algorithm>
+
+#include "agents/writer.h"
+#include "base/clock.h"
+#include "retrieval/ingest.h"
+
+namespace tenfold::agents {
+namespace {
+
+using namespace std::chrono_literals;
+constexpr auto kApprovalWait = 24h;
+constexpr auto kTurnTimeout = 120s;
+
+struct TurnInput {
+  std::string version;
+  std::string chat;
+  std::vector<models::ChatMessage> history;
+};
+TENFOLD_DESCRIBE(TurnInput, (version), (chat), (history))
+
+std::string KeyOf(const Principal& user, std::string_view client_id) { return user.user + "/" + std::string(client_id); }
+
+/// "and for boots?" is about what was asked before: such a message is searched for together with the one it follows.
+bool FollowsUp(std::string_view text) {
+  if (text.size() > 60) return false;
+  std::string lower(text);
+  std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  for (const char* start : {"and ", "what about", "how about", "also ", "but ", "what if", "even if", "is that", "does that", "is it", "does it", "for how", "why"})
+    if (lower.starts_with(start)) return true;
+  return false;
+}
+
+/// One turn at work. Holds what the parts of the answer have in common.
+class Turn {
+ public:
+  Turn(const AssistantParts& parts, workflows::RunContext& run, TurnInput input, ChatTurn turn)
+      : parts_(parts), run_(run), ctx_(run.ctx().WithTimeout(kTurnTimeout)), input_(std::move(input)), turn_(std::move(turn)), version_(parts.resolve(input_.version)),
+        guards_(parts.guards.BeginTurn(version_.config.guards)) {
+    answer_.id = run.id();
+    answer_.user = ctx_.principal().user;
+    answer_.chat = turn_.chat;
+    answer_.version = version_.id;
+    answer_.asked_us = turn_.asked_us;
+    answer_.sources = answer_.tools = answer_.verdicts = answer_.sentences = JsonArray{};
+  }
+
+  Json Run() {
+    run_.Emit("started", JsonObject{{"answer", run_.id()}, {"version", version_.id}});
+    GuardedInput guarded;
+    {
+      const auto guarding = ctx_.Child("guard input");
+      guarded = guards_->CheckInput(turn_.question);
+    }
+    answer_.question = guarded.text;
+    for (auto& finding : guarded.findings) answer_.verdicts.get_array().push_back(JsonObject{{"name", "input guard"}, {"verdict", guarded.refused ? "refused" : "noted"}, {"detail", finding}});
+    if (guarded.refused) {
+      Say("I can't act on a message like that. Ask me about our products, your orders or our policies and I will help.", "refused_input", true);
+      return Record();
+    }
+    Route route;
+    {
+      const auto routing = ctx_.Child("route");
+      route = parts_.router.Decide(routing, turn_.question, version_.config.tools);
+      AcceptsOfferedPerson(route);
+      routing.span().Set("tool", boost::json::string(route.tool));
+    }
+    answer_.route = route.tool;
+    answer_.verdicts.get_array().push_back(JsonObject{{"name", "route"}, {"verdict", route.tool}, {"detail", route.reason}});
+    if (route.tool == "small_talk") Say(version_.config.prompt.greeting, route.tool, false);
+    else if (route.tool == "search_knowledge") AnswerFromKnowledge(guarded.text);
+    else UseTool(route);
+    return Record();
+  }
+
+ private:
+  /// "Shall I get a person?" – "yes": the ticket is about what was asked before.
+  void AcceptsOfferedPerson(Route& route) const {
+    if (input_.history.size() < 2 || input_.history.back().role != "assistant" || input_.history.back().content.find("Shall I get a person") == std::string::npos) return;
+    std::string lower(turn_.question.substr(0, 40));
+    std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    const bool yes = lower.starts_with("yes") || lower.starts_with("ok") || lower.starts_with("sure") || lower.starts_with("please") || lower.starts_with("yep");
+    const auto& enabled = version_.config.tools;
+    if (!yes || std::find(enabled.begin(), enabled.end(), "open_ticket") == enabled.end()) return;
+    for (auto before = input_.history.rbegin(); before != input_.history.rend(); ++before)
+      if (before->role == "user")
+        for (const auto& tool : parts_.tools)
+          if (tool.name == "open_ticket") {
+            route = {tool.name, tool.fill(before->content), "the offer of a person was accepted"};
+            return;
+          }
+  }
+
+  void AnswerFromKnowledge(const std::string& question) {
+    run_.Emit("stage", JsonObject{{"stage", "searching"}});
+    std::string query = question;
+    if (FollowsUp(question))
+      for (auto before = input_.history.rbegin(); before != input_.history.rend(); ++before)
+        if (before->role == "user") {
+          query = guards_->Mask(before->content).substr(0, 500) + "\n" + question;
+          break;
+        }
+    const auto& config = version_.config;
+    const auto step = run_.Step("search_knowledge", {.timeout = 5s, .input = JsonObject{{"query", query}}}, [&](const Context& ctx) {
+      return ToJson(parts_.retriever.Retrieve(ctx, query, {config.retrieval.passages, std::nullopt, true}));
+    });
+    const auto found = FromJson<retrieval::Retrieved>(step, Unknown::kIgnore);
+    answer_.commit = found.commit;
+    answer_.tools.get_array().push_back(JsonObject{{"name", "search_knowledge"}, {"input", JsonObject{{"query", query}}}, {"output", JsonObject{{"passages", static_cast<std::int64_t>(found.passages.size())}, {"support", found.support}}}});
+    const bool enough = found.support >= config.retrieval.min_support;
+    answer_.verdicts.get_array().push_back(JsonObject{{"name", "evidence"}, {"verdict", enough ? "enough" : "not enough"}, {"score", found.support}, {"detail", "needed " + ToText(Json(config.retrieval.min_support))}});
+    if (!enough) {
+      Say(config.prompt.refuse_text, "search_knowledge", true);
+      return;
+    }
+    run_.Emit("stage", JsonObject{{"stage", "writing"}});
+    Writer writer({config, *guards_, found, query == question ? std::string() : query, question});
+    writer.on_source = [&](const Json& source) { run_.Emit("source", source); };
+    writer.on_text = [&](const std::string& text) { EmitText(text); };
+    const auto generator = parts_.generator(config.model.generator);
+    const auto written = run_.Step("generate", {.timeout = std::chrono::milliseconds(kTurnTimeout)}, [&](const Context& ctx) { return ToJson(writer.Write(ctx, generator.get())); });
+    const auto result = FromJson<Written>(written, Unknown::kIgnore);
+    answer_.text = result.text;
+    answer_.refused = result.refused;
+    answer_.grounding = result.grounding;
+    answer_.sources = result.sources;
+    answer_.sentences = result.sentences;
+    answer_.model = result.model;
+    answer_.prompt_tokens = result.usage.prompt_tokens;
+    answer_.cached_tokens = result.usage.cached_tokens;
+    answer_.completion_tokens = result.usage.completion_tokens;
+    for (const auto& verdict : result.verdicts) answer_.verdicts.get_array().push_back(verdict);
+    run_.ctx().budget().SpendTokens(static_cast<std::int64_t>(result.usage.prompt_tokens) + result.usage.completion_tokens);
+  }
+
+  void UseTool(const Route& route) {
+    const auto tool = std::find_if(parts_.tools.begin(), parts_.tools.end(), [&](const Tool& t) { return t.name == route.tool; });
+    TENFOLD_CHECK(tool != parts_.tools.end());
+    run_.ctx().budget().SpendStep();
+    const std::string call = "call_1";
+    run_.Emit("tool_call", JsonObject{{"call", call}, {"name", tool->name}, {"input", route.arguments}});
+    JsonObject pedigree{{"name", tool->name}, {"input", route.arguments}};
+    Json output;
+    if (!tool->is_effect()) {
+      output = run_.Step(tool->name, {.timeout = 5s, .input = route.arguments}, [&](const Context& ctx) { return tool->read(ctx, route.arguments); });
+    } else {
+      run_.Emit("approval_asked", JsonObject{{"call", call}, {"approval", run_.id() + "/" + call}, {"name", tool->name}, {"input", route.arguments}});
+      const auto decision = run_.WaitFor(Assistant::kApproval, ctx_.clock().Now() + kApprovalWait);
+      const bool approved = decision.is_object() && decision.get_object().contains("approved") && decision.get_object().at("approved").is_bool() && decision.get_object().at("approved").get_bool();
+      pedigree["approved"] = approved;
+      if (!approved) {
+        run_.Emit("tool_denied", JsonObject{{"call", call}});
+        answer_.tools.get_array().push_back(std::move(pedigree));
+        Say(decision.is_null() ? "Nobody confirmed, so I did nothing." : "All right, I have not done it. Is there anything else?", tool->name, false);
+        return;
+      }
+      output = run_.StepInStore(tool->name, route.arguments, [&](data::WriteTx& tx) { return tool->act(tx, ctx_, route.arguments); });
+    }
+    run_.Emit("tool_result", JsonObject{{"call", call}, {"output", output}});
+    pedigree["output"] = output;
+    answer_.tools.get_array().push_back(std::move(pedigree));
+    const bool nothing = output.is_object() && output.get_object().contains("found") && output.get_object().at("found").is_bool() && !output.get_object().at("found").get_bool();
+    Say(tool->say(output), tool->name, nothing);
+  }
+
+  void EmitText(const std::string& text) {
+    if (!answer_.ttft_us) answer_.ttft_us = ToMicros(ctx_.clock().Now()) - turn_.asked_us;
+    run_.Emit("token", JsonObject{{"text", text}});
+  }
+
+  void Say(const std::string& text, std::string_view route, bool refused) {
+    answer_.route = route;
+    answer_.text = text;
+    answer_.refused = refused;
+    EmitText(text);
+  }
+
+  Json Record() {
+    answer_.total_us = ToMicros(ctx_.clock().Now()) - turn_.asked_us;
+    run_.Emit("verdict", JsonObject{{"grounding", answer_.grounding}, {"refused", answer_.refused}});
+    run_.Emit("finished", JsonObject{{"answer", answer_.id}, {"version", answer_.version}, {"refused", answer_.refused}, {"grounding", answer_.grounding}, {"model", answer_.model},
+                                     {"prompt_tokens", answer_.prompt_tokens}, {"cached_tokens", answer_.cached_tokens}, {"completion_tokens", answer_.completion_tokens},
+                                     {"ttft_us", answer_.ttft_us}, {"total_us", answer_.total_us}});
+    const auto masked = guards_->Mask(answer_.text);
+    auto stored = answer_;
+    stored.text = masked;
+    auto output = run_.StepInStore("answer", nullptr, [&](data::WriteTx& tx) {
+      monitoring::PutAnswer(tx, stored);
+      for (const auto& source : answer_.sources.get_array())
+        tx.Put(retrieval::LineageEdge{"answered/" + answer_.id + "/" + ToText(source.get_object().at("number")), std::string(AsView(source.get_object().at("document").get_object().at("id").get_string())), answer_.id,
+                                      "answered", answer_.id});
+      return JsonObject{{"answer", answer_.id}, {"text", answer_.text}, {"refused", answer_.refused}};
+    });
+    monitoring::CountAnswer(parts_.metrics, answer_);
+    return output;
+  }
+
+  const AssistantParts& parts_;
+  workflows::RunContext& run_;
+  const Context ctx_;
+  const TurnInput input_;
+  const ChatTurn turn_;
+  const AssistantVersion version_;
+  const std::unique_ptr<TurnGuards> guards_;
+  monitoring::Answer answer_;
+};
+
+}  // namespace
+
+Assistant::Assistant(AssistantParts parts) : parts_(std::move(parts)) {
+  parts_.runs.Register(std::string(kRunKind), [this](workflows::RunContext& run) { return Answer(run); });
+}
+
+std::vector<data::Table> Assistant::Tables() { return {data::TableOf<Chat>(), data::TableOf<ChatTurn>()}; }
+
+Json Assistant::Answer(workflows::RunContext& run) {
+  auto turn = parts_.store.Read(run.ctx(), [&](data::ReadTx& tx) { return tx.Get<ChatTurn>(run.id()); });
+  if (!turn) throw Error(Code::kCancelled, "the chat was deleted");
+  return Turn(parts_, run, FromJson<TurnInput>(run.input(), Unknown::kIgnore), std::move(*turn)).Run();
+}
+
+std::string Assistant::Ask(const Context& ctx, const Question& question) {
+  if (question.text.find_first_not_of(" \t\r\n") == std::string::npos) throw Error(Code::kInvalidArgument, "the message is empty", "messages");
+  if (question.text.size() > kMaxQuestionBytes)
+    throw Error(Code::kInvalidArgument, "the message has " + std::to_string(question.text.size()) + " bytes, limit " + std::to_string(kMaxQuestionBytes) + "; shorten it", "messages");
+  if (!IsUtf8(question.text)) throw Error(Code::kInvalidArgument, "the message is not UTF-8", "messages");
+  if (question.chat.size() > 128) throw Error(Code::kInvalidArgument, "id: has more than 128 bytes", "id");
+  const auto version = parts_.resolve(question.version).id;
+  const auto& user = ctx.principal();
+  const auto now = ToMicros(ctx.clock().Now());
+  const auto client_id = question.chat.empty() ? NewId("chat", ctx.clock()) : question.chat;
+  auto title = question.text.substr(0, question.text.find('\n'));
+  if (title.size() > 60) {
+    std::size_t end = 57;
+    while (end > 0 && (static_cast<unsigned char>(title[end]) & 0xC0) == 0x80) --end;
+    title = title.substr(0, end) + "…";
+  }
+  // The newest messages matter; what is older is left out, not refused.
+  TurnInput input{version, KeyOf(user, client_id), {}};
+  const std::size_t skip = question.history.size() > 8 ? question.history.size() - 8 : 0;
+  for (std::size_t i = skip; i < question.history.size(); ++i) input.history.push_back({question.history[i].role, question.history[i].content.substr(0, 2000)});
+  workflows::RunSpec spec{std::string(kRunKind), ToJson(input), "", {}};
+  spec.also = [&](data::WriteTx& tx, const std::string& run) {
+    auto chat = tx.Get<Chat>(input.chat).value_or(Chat{input.chat, user.user, client_id, title, now, now});
+    chat.updated_us = now;
+    tx.Put(chat);
+    tx.Put(ChatTurn{run, chat.id, question.text, now});
+  };
+  return parts_.runs.Start(ctx, spec);
+}
+
+void Assistant::Approve(const Context& ctx, std::string_view run, bool approved) {
+  parts_.runs.Signal(ctx, run, kApproval, JsonObject{{"approved", approved}});
+}
+
+std::vector<Chat> Assistant::ListChats(const Context& ctx) {
+  auto chats = parts_.store.Read(ctx, [&](data::ReadTx& tx) { return tx.Find<Chat>(data::Where("user", ctx.principal().user)); });
+  std::sort(chats.begin(), chats.end(), [](const Chat& a, const Chat& b) { return a.updated_us > b.updated_us; });
+  return chats;
+}
+
+std::optional<std::pair<Chat, std::vector<ChatTurn>>> Assistant::FindChat(const Context& ctx, std::string_view client_id) {
+  return parts_.store.Read(ctx, [&](data::ReadTx& tx) -> std::optional<std::pair<Chat, std::vector<ChatTurn>>> {
+    auto chat = tx.Get<Chat>(KeyOf(ctx.principal(), client_id));
+    if (!chat) return std::nullopt;
+    auto turns = tx.Find<ChatTurn>(data::Where("chat", chat->id));
+    std::sort(turns.begin(), turns.end(), [](const ChatTurn& a, const ChatTurn& b) { return a.asked_us != b.asked_us ? a.asked_us < b.asked_us : a.id < b.id; });
+    return std::pair(std::move(*chat), std::move(turns));
+  });
+}
+
+void Assistant::DeleteChat(const Context& ctx, std::string_view client_id) {
+  bool found = false;
+  parts_.store.Write(ctx, [&](data::WriteTx& tx) {
+    const auto id = KeyOf(ctx.principal(), client_id);
+    for (const auto& turn : tx.Find<ChatTurn>(data::Where("chat", id))) {
+      tx.Delete<workflows::Run>(turn.id);
+      tx.Delete<monitoring::Answer>(turn.id);
+    }
+    found = tx.Delete<Chat>(id);
+  });
+  if (!found) throw Error(Code::kNotFound, "there is no such chat", "id");
+}
+
+}  // namespace tenfold::agents

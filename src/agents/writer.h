@@ -1,0 +1,66 @@
+#pragma once
+/// \file Writes an answer from found sentences: prompt, generation, and the check that lets a sentence through only if the passages support it.
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "agents/config.h"
+#include "agents/guards.h"
+#include "models/generator.h"
+#include "retrieval/retriever.h"
+
+namespace tenfold::agents {
+
+/// An answer as written, with what supports it.
+struct Written {
+  std::string text;        ///< as shown: with citation markers such as [1]
+  bool refused = false;    ///< it says that it does not know
+  double grounding = 1;
+  JsonArray sources;       ///< cited passages: {number, chunk, score, cosine, bm25, text, quote, span, document{id,uri,title,version}, source}
+  JsonArray sentences;     ///< {text, supported, score, source}
+  JsonArray verdicts;      ///< {name, verdict, score?, detail}
+  std::string model;       ///< empty if the passages were quoted
+  models::GenerateUsage usage;
+};
+TENFOLD_DESCRIBE(Written, (text), (refused), (grounding), (sources), (sentences), (verdicts), (model), (usage))
+
+struct WriterInput {
+  const AssistantConfig& config;
+  TurnGuards& guards;
+  const retrieval::Retrieved& found;
+  std::string earlier;   ///< what a follow-up question follows; empty for most
+  std::string question;  ///< masked
+};
+
+/// One answer. Used by one thread.
+class Writer {
+ public:
+  explicit Writer(WriterInput input) : in_(std::move(input)) {}
+  std::function<void(const Json& source)> on_source;      ///< a passage is cited for the first time; before the text that cites it
+  std::function<void(const std::string& text)> on_text;   ///< whole sentences, markers included
+
+  /// `generator` may be null: the best sentences are quoted, then. A sentence that the passages do not support is not shown; if none is left, they are
+  /// quoted. Errors: those of Generate.
+  Written Write(const Context& ctx, models::Generator* generator);
+
+ private:
+  struct Shown {
+    std::size_t passage;
+    std::string text;
+  };
+  std::vector<models::ChatMessage> MakePrompt();
+  void TakeSentence(std::string_view sentence, bool trusted);
+  void Quote();
+  std::int64_t Cite(std::size_t passage, std::string_view quote);
+  void Emit(const std::string& text);
+
+  WriterInput in_;
+  std::vector<Shown> shown_;               // sentences the model sees, cleaned
+  std::vector<std::string> texts_;         // of all passages: what grounding is checked against
+  std::vector<std::int64_t> numbers_;      // passage -> citation number, 0 if not cited yet
+  std::unique_ptr<OutputFilter> filter_;
+  Written out_;
+  std::size_t supported_ = 0, factual_ = 0;
+};
+
+}  // namespace tenfold::agents

@@ -1,0 +1,76 @@
+#pragma once
+/// \file A question to passages the asker may read, and to the sentences of them that answer best.
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "data/store.h"
+#include "models/embedder.h"
+#include "retrieval/search_index.h"
+
+namespace tenfold::retrieval {
+
+/// A passage found for a question, with all its pedigree needs.
+struct FoundPassage {
+  std::string chunk;
+  std::string document;
+  std::string uri;
+  std::string title;
+  std::string heading;
+  std::int64_t version = 0;
+  std::string source;
+  std::int64_t begin = 0;  ///< bytes of the document's text
+  std::int64_t end = 0;
+  std::string text;
+  double score = 0;   ///< fused, 0..1
+  double cosine = 0;  ///< -1..1; 0 without an embedder
+  double bm25 = 0;
+};
+TENFOLD_DESCRIBE(FoundPassage, (chunk), (document), (uri), (title), (heading), (version), (source), (begin), (end), (text), (score), (cosine), (bm25))
+
+/// One sentence of a found passage.
+struct Evidence {
+  std::int64_t passage = 0;  ///< index into Retrieved::passages
+  std::int64_t begin = 0;    ///< bytes of the passage's text
+  std::int64_t end = 0;
+  double score = 0;          ///< cosine with the question mixed with the share of its words that occur; 0..1
+};
+TENFOLD_DESCRIBE(Evidence, (passage), (begin), (end), (score))
+
+struct Retrieved {
+  std::vector<FoundPassage> passages;  ///< best first
+  std::vector<Evidence> evidence;      ///< best first
+  double support = 0;                  ///< how likely the passages answer the question at all, 0..1; see Retriever
+  std::int64_t commit = 0;
+};
+TENFOLD_DESCRIBE(Retrieved, (passages), (evidence), (support), (commit))
+
+struct RetrieveOptions {
+  std::size_t k = 4;
+  std::optional<std::set<std::string>> documents;  ///< only these
+  bool with_evidence = false;
+};
+
+/// Threads: safe; the calling thread computes.
+class Retriever {
+ public:
+  /// `embedder` may be null: words alone, then.
+  Retriever(data::Store& store, const SearchIndex& index, models::Embedder* embedder);
+  /// Only what the caller may read, as of one commit. Errors: kCancelled, kDeadlineExceeded.
+  Retrieved Retrieve(const Context& ctx, const std::string& query, const RetrieveOptions& options) const;
+  models::Embedder* embedder() const { return embedder_; }
+
+ private:
+  data::Store& store_;
+  const SearchIndex& index_;
+  models::Embedder* embedder_;
+};
+
+/// What the embedder reads for a chunk and for one of its sentences: the title says what "it" is.
+std::string TextToEmbed(const std::string& title, const std::string& heading, std::string_view text);
+/// -127..127 of a unit vector's components, and back as a dot product with a float vector.
+void AppendQuantised(std::span<const float> vector, std::vector<std::int8_t>& out);
+float DotQuantised(std::span<const float> a, std::span<const std::int8_t> b);
+
+}  // namespace tenfold::retrieval
