@@ -2,6 +2,7 @@
 /// \file A question to passages the asker may read, and to the sentences of them that answer best.
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -62,6 +63,8 @@ class Retriever {
   models::Embedder* embedder() const { return embedder_; }
 
  private:
+  /// Keeps the best `k` of out.passages by passage and sentence scores; fills evidence and support.
+  void Rank(const std::string& query, std::span<const float> embedding, const std::vector<std::vector<std::int8_t>>& sentence_codes, std::size_t k, Retrieved& out) const;
   data::Store& store_;
   const SearchIndex& index_;
   models::Embedder* embedder_;

@@ -29,7 +29,7 @@ def check(what, condition, seen=""):
 class Server:
     def __init__(self, home):
         self.home = home
-        self.process = subprocess.Popen([BIN, "up", "--home", home, "--listen", "127.0.0.1:0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.process = subprocess.Popen([BIN, "up", "--home", home, "--listen", "127.0.0.1:0", "--no-models"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         self.first_lines = []
         for line in self.process.stdout:
             self.first_lines.append(line)
@@ -98,7 +98,7 @@ with tempfile.TemporaryDirectory() as root:
 
     # Deny by default: every row of the table but the public ones refuses a stranger
     api = server.ask("GET", "/openapi.json")[1]
-    public = {("get", "/health"), ("get", "/ready"), ("get", "/openapi.json"), ("get", "/api/session"), ("post", "/api/session")}
+    public = {("get", "/health"), ("get", "/ready"), ("get", "/openapi.json"), ("get", "/api/session"), ("post", "/api/session"), ("get", "/"), ("get", "/api/assistant"), ("get", "/.well-known/jwks.json")}
     for path, methods in api["paths"].items():
         for method in methods:
             if (method, path) not in public:
@@ -146,9 +146,9 @@ with tempfile.TemporaryDirectory() as root:
     metrics = server.ask("GET", "/metrics", key=admin)[1]
     promtool = subprocess.run(["promtool", "check", "metrics"], input=metrics, text=True, capture_output=True) if os.path.exists("/usr/bin/promtool") else None
     check("promtool accepts the metrics", promtool is None or promtool.returncode == 0, promtool and promtool.stderr)
-    second = subprocess.run([BIN, "up", "--home", home, "--listen", "127.0.0.1:0"], capture_output=True, text=True, timeout=20)
+    second = subprocess.run([BIN, "up", "--home", home, "--listen", "127.0.0.1:0", "--no-models"], capture_output=True, text=True, timeout=20)
     check("a second process is refused", second.returncode == 1 and "in use by another process" in second.stderr, second.stderr)
-    taken = subprocess.run([BIN, "up", "--home", os.path.join(root, "other"), "--listen", server.url[7:]], capture_output=True, text=True, timeout=20)
+    taken = subprocess.run([BIN, "up", "--home", os.path.join(root, "other"), "--listen", server.url[7:], "--no-models"], capture_output=True, text=True, timeout=20)
     check("a taken port is named", taken.returncode == 1 and "--listen" in taken.stderr, taken.stderr)
     check("a live backup is made", tenfold(home, "backup", os.path.join(root, "copy.db"))[0] == 0)
     check("the audit log is whole", tenfold(home, "audit", "verify")[0] == 0)
