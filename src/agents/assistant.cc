@@ -2,6 +2,8 @@
 // differently the second time (search, generation, effects); guards and routing are functions of the message and are simply computed again.
 #include "agents/assistant.h"
 
+#include <re2/re2.h>
+
 #include <algorithm>
 
 #include "agents/writer.h"
@@ -32,6 +34,15 @@ bool FollowsUp(std::string_view text) {
   for (const char* start : {"and ", "what about", "how about", "also ", "but ", "what if", "even if", "is that", "does that", "is it", "does it", "for how", "why"})
     if (lower.starts_with(start)) return true;
   return false;
+}
+
+/// "How much is express to Austria and until when must I order?" asks twice; each half is searched for and answered by itself.
+std::vector<std::string> SplitQuestion(const std::string& text) {
+  static const RE2 joint(R"((?i)^(.{12,})[,;.?]?\s+(?:and|also)\s+((?:how|when|what|where|which|who|until|is|are|can|do|does|will)\b.{8,})$)");
+  std::string first, second;
+  if (text.size() > 400 || !RE2::FullMatch(text, joint, &first, &second)) return {text};
+  while (first.ends_with(',') || first.ends_with(' ')) first.pop_back();
+  return {first + "?", second};
 }
 
 /// One turn at work. Holds what the parts of the answer have in common.
@@ -104,27 +115,39 @@ class Turn {
           break;
         }
     const auto& config = version_.config;
-    const auto step = run_.Step("search_knowledge", {.timeout = 5s, .input = JsonObject{{"query", query}}}, [&](const Context& ctx) {
-      return ToJson(parts_.retriever.Retrieve(ctx, query, {config.retrieval.passages, std::nullopt, true}));
+    const auto questions = query == question ? SplitQuestion(question) : std::vector{question};
+    const auto step = run_.Step("search_knowledge", {.timeout = 5s, .input = JsonObject{{"queries", ToJson(questions)}}}, [&](const Context& ctx) {
+      std::vector<WriterPart> found;
+      retrieval::RetrieveOptions options{config.retrieval.passages, std::nullopt, true, config.retrieval.synonyms};
+      for (const auto& one : questions) {
+        // A follow-up, and the second half of a question, seldom name again what they are about: passages are found by both, sentences chosen by the half.
+        const auto searched = query != question ? query : &one == questions.data() ? one : questions.front() + " " + one;
+        if (searched != one) options.focus = one;
+        found.push_back({one, query == question ? "" : query, parts_.retriever.Retrieve(ctx, searched, options)});
+      }
+      return ToJson(found);
     });
-    const auto found = FromJson<retrieval::Retrieved>(step, Unknown::kIgnore);
-    answer_.commit = found.commit;
-    answer_.tools.get_array().push_back(JsonObject{{"name", "search_knowledge"}, {"input", JsonObject{{"query", query}}}, {"output", JsonObject{{"passages", static_cast<std::int64_t>(found.passages.size())}, {"support", found.support}}}});
-    const bool enough = found.support >= config.retrieval.min_support;
-    answer_.verdicts.get_array().push_back(JsonObject{{"name", "evidence"}, {"verdict", enough ? "enough" : "not enough"}, {"score", found.support}, {"detail", "needed " + ToText(Json(config.retrieval.min_support))}});
-    if (!enough) {
+    auto parts = FromJson<std::vector<WriterPart>>(step, Unknown::kIgnore);
+    for (const auto& part : parts) {
+      answer_.commit = part.found.commit;
+      answer_.tools.get_array().push_back(JsonObject{{"name", "search_knowledge"}, {"input", JsonObject{{"query", part.question}}}, {"output", JsonObject{{"passages", static_cast<std::int64_t>(part.found.passages.size())}, {"support", part.found.support}}}});
+      answer_.verdicts.get_array().push_back(JsonObject{{"name", "evidence"}, {"verdict", part.found.support >= config.retrieval.min_support ? "enough" : "not enough"}, {"score", part.found.support},
+                                                        {"detail", JsonObject{{"needed", config.retrieval.min_support}, {"passage_cosine", part.found.passage_cosine}, {"sentence_cosine", part.found.sentence_cosine}, {"coverage", part.found.coverage}}}});
+    }
+    std::erase_if(parts, [&](const WriterPart& part) { return part.found.support < config.retrieval.min_support; });
+    if (parts.empty()) {
       Say(config.prompt.refuse_text, "search_knowledge", true);
       return;
     }
     run_.Emit("stage", JsonObject{{"stage", "writing"}});
-    Writer writer({config, *guards_, found, query == question ? std::string() : query, question});
+    Writer writer({config, *guards_, parts});
     writer.on_source = [&](const Json& source) { run_.Emit("source", source); };
     writer.on_text = [&](const std::string& text) { EmitText(text); };
     const auto generator = parts_.generator(config.model.generator);
     const auto written = run_.Step("generate", {.timeout = std::chrono::milliseconds(kTurnTimeout)}, [&](const Context& ctx) { return ToJson(writer.Write(ctx, generator.get())); });
     const auto result = FromJson<Written>(written, Unknown::kIgnore);
-    answer_.text = result.text;
-    answer_.refused = result.refused;
+    if (result.refused) Say(config.prompt.refuse_text, "search_knowledge", true);
+    else answer_.text = result.text;
     answer_.grounding = result.grounding;
     answer_.sources = result.sources;
     answer_.sentences = result.sentences;

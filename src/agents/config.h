@@ -28,9 +28,10 @@ TENFOLD_DESCRIBE(PromptConfig, (name, Length{1, 64}), (greeting, Length{1, 500})
 struct RetrievalConfig {
   std::uint32_t passages = 4;    ///< found and offered as sources
   std::uint32_t sentences = 6;   ///< of them shown to the model
-  double min_support = 0.5;      ///< below it the assistant says that it does not know
+  double min_support = 0.483;    ///< below it the assistant says that it does not know; chosen on the sample's questions
+  std::vector<std::string> synonyms;  ///< groups of words that mean the same here: "rucksack, backpack"
 };
-TENFOLD_DESCRIBE(RetrievalConfig, (passages, Range{1, 20}), (sentences, Range{1, 40}), (min_support, Range{0, 1}))
+TENFOLD_DESCRIBE(RetrievalConfig, (passages, Range{1, 20}), (sentences, Range{1, 40}), (min_support, Range{0, 1}), (synonyms, Length{0, 1000}))
 
 struct GuardConfig {
   bool input = true;

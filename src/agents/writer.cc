@@ -31,153 +31,174 @@ bool SaysUnknown(std::string_view text) {
 
 }  // namespace
 
-std::vector<models::ChatMessage> Writer::MakePrompt() {
-  // The sentences that fit the question best, with their neighbours' order kept, under the title of their passage: a third of the tokens of whole passages.
-  std::map<std::size_t, std::vector<std::pair<std::int64_t, std::int64_t>>> chosen;  // passage -> spans
+std::size_t Writer::PassageOf(const WriterPart& part, std::int64_t index) const {
+  const auto& chunk = part.found.passages[static_cast<std::size_t>(index)].chunk;
+  return static_cast<std::size_t>(std::find_if(passages_.begin(), passages_.end(), [&](const Passage& passage) { return passage.found->chunk == chunk; }) - passages_.begin());
+}
+
+models::GenerateRequest Writer::MakeRequest(const WriterPart& part) {
+  // The sentences that fit the question best, in the order of their passages, under their titles: a third of the tokens of whole passages.
+  std::map<std::size_t, std::vector<const retrieval::Evidence*>> chosen;
   std::vector<std::size_t> order;
-  std::size_t count = 0;
-  for (const auto& evidence : in_.found.evidence) {
-    if (count++ == in_.config.retrieval.sentences) break;
+  for (const auto& evidence : std::span(part.found.evidence).first(std::min<std::size_t>(in_.config.retrieval.sentences, part.found.evidence.size()))) {
     const auto p = static_cast<std::size_t>(evidence.passage);
     if (!chosen.contains(p)) order.push_back(p);
-    chosen[p].emplace_back(evidence.begin, evidence.end);
+    chosen[p].push_back(&evidence);
   }
+  models::GenerateRequest request;
   std::string passages;
   for (const auto p : order) {
-    const auto& passage = in_.found.passages[p];
-    auto& spans = chosen[p];
-    std::sort(spans.begin(), spans.end());
+    const auto& passage = part.found.passages[p];
+    auto& sentences = chosen[p];
+    std::sort(sentences.begin(), sentences.end(), [](const auto* a, const auto* b) { return a->begin < b->begin; });
     passages += "## " + passage.title + (passage.heading.empty() || passage.heading == passage.title ? "" : " - " + passage.heading) + "\n";
-    for (const auto& [begin, end] : spans) {
-      auto text = in_.guards.CleanUntrusted(Plain(std::string_view(passage.text).substr(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin))));
+    for (const auto* sentence : sentences) {
+      const auto text = in_.guards.CleanUntrusted(Plain(sentence->text));
       if (text.empty()) continue;
       passages += text + "\n";
-      shown_.push_back({p, std::move(text)});
+      request.draft_text += text + "\n";
     }
   }
   std::string user = "Passages:\n" + passages + "\n";
-  if (!in_.earlier.empty()) user += "Earlier question: " + in_.earlier.substr(0, in_.earlier.find('\n')) + "\n";
-  user += "Question: " + in_.question;
-  return {{"system", in_.config.prompt.system_prompt}, {"user", std::move(user)}};
+  if (!part.earlier.empty()) user += "Earlier question: " + part.earlier.substr(0, part.earlier.find('\n')) + "\n";
+  user += "Question: " + part.question;
+  request.messages = {{"system", in_.config.prompt.system_prompt}, {"user", std::move(user)}};
+  request.max_tokens = in_.config.model.max_tokens;
+  return request;
 }
 
 std::int64_t Writer::Cite(std::size_t passage, std::string_view quote) {
-  if (numbers_[passage]) return numbers_[passage];
-  const auto& found = in_.found.passages[passage];
-  const auto number = static_cast<std::int64_t>(out_.sources.size()) + 1;
-  numbers_[passage] = number;
+  auto& [found, number] = passages_[passage];
+  if (number) return number;
+  number = static_cast<std::int64_t>(out_.sources.size()) + 1;
   JsonObject source{{"number", number},
-                    {"chunk", found.chunk},
-                    {"score", found.score},
-                    {"cosine", found.cosine},
-                    {"bm25", found.bm25},
-                    {"text", found.text},
+                    {"chunk", found->chunk},
+                    {"score", found->score},
+                    {"cosine", found->cosine},
+                    {"bm25", found->bm25},
+                    {"text", found->text},
                     {"quote", quote},
-                    {"span", JsonArray{found.begin, found.end}},
-                    {"document", JsonObject{{"id", found.document}, {"uri", found.uri}, {"title", found.title}, {"version", found.version}}},
-                    {"source", found.source}};
+                    {"span", JsonArray{found->begin, found->end}},
+                    {"document", JsonObject{{"id", found->document}, {"uri", found->uri}, {"title", found->title}, {"version", found->version}}},
+                    {"source", found->source}};
   out_.sources.push_back(source);
   on_source(source);
   return number;
 }
 
 void Writer::Emit(const std::string& text) {
-  const auto safe = filter_->Push(text);
+  const auto safe = filter_->Push((out_.text.empty() ? "" : new_paragraph_ ? "\n\n" : " ") + text);
+  new_paragraph_ = false;
   if (safe.empty()) return;
   out_.text += safe;
   on_text(safe);
 }
 
-void Writer::TakeSentence(std::string_view sentence, bool trusted) {
+bool Writer::Says(std::string_view sentence) const {
+  const std::string said = out_.text;
+  if (said.empty()) return false;
+  const auto grounding = retrieval::ScoreGrounding(sentence, std::span(&said, 1));
+  return !grounding.sentences.empty() && std::all_of(grounding.sentences.begin(), grounding.sentences.end(), [](const auto& one) { return one.score >= 0.75; });
+}
+
+bool Writer::TakeSentence(std::string_view sentence) {
   const auto grounding = retrieval::ScoreGrounding(sentence, texts_);
+  bool shown = false;
   for (const auto& support : grounding.sentences) {
-    const bool cited = support.source >= 0;
     ++factual_;
-    const bool good = trusted || (support.supported && support.score >= in_.config.guards.min_grounding);
+    const bool good = support.supported && support.source >= 0 && support.score >= in_.config.guards.min_grounding;
     out_.sentences.push_back(JsonObject{{"text", support.text}, {"supported", good}, {"score", support.score}, {"source", nullptr}});
     if (!good) continue;  // never shown
     ++supported_;
-    std::string text = support.text;
-    if (cited) {
-      const auto number = Cite(static_cast<std::size_t>(support.source), support.text);
-      out_.sentences.back().get_object()["source"] = number;
-      text += " [" + std::to_string(number) + "]";
-    }
-    Emit((out_.text.empty() ? "" : " ") + text);
+    const auto number = Cite(static_cast<std::size_t>(support.source), support.text);
+    out_.sentences.back().get_object()["source"] = number;
+    Emit(support.text + " [" + std::to_string(number) + "]");
+    shown = true;
   }
-  // Small talk and offers are no claims: they pass as they are.
-  if (grounding.sentences.empty() && !sentence.empty()) Emit((out_.text.empty() ? "" : " ") + std::string(sentence));
+  return shown;
 }
 
-void Writer::Quote() {
-  // The best sentence and those close behind it, in the order of their passage.
-  if (in_.found.evidence.empty()) return;
-  const double best = in_.found.evidence.front().score;
-  std::vector<retrieval::Evidence> quoted;
-  for (const auto& evidence : in_.found.evidence) {
-    if (quoted.size() == 3 || evidence.score < 0.8 * best) break;
-    quoted.push_back(evidence);
+void Writer::Quote(const WriterPart& part, std::size_t limit, double share_of_best) {
+  if (part.found.evidence.empty()) return;
+  const double best = part.found.evidence.front().score;
+  std::vector<const retrieval::Evidence*> quoted;
+  for (const auto& evidence : part.found.evidence) {
+    if (quoted.size() == limit || evidence.score < share_of_best * best) break;
+    if (!Says(evidence.text)) quoted.push_back(&evidence);
   }
-  std::sort(quoted.begin(), quoted.end(), [](const auto& a, const auto& b) { return a.passage != b.passage ? a.passage < b.passage : a.begin < b.begin; });
-  for (const auto& evidence : quoted) {
-    const auto p = static_cast<std::size_t>(evidence.passage);
-    const auto text = in_.guards.CleanUntrusted(Plain(std::string_view(in_.found.passages[p].text).substr(static_cast<std::size_t>(evidence.begin), static_cast<std::size_t>(evidence.end - evidence.begin))));
+  std::sort(quoted.begin(), quoted.end(), [](const auto* a, const auto* b) { return a->passage != b->passage ? a->passage < b->passage : a->begin < b->begin; });
+  std::string heading;
+  for (const auto* evidence : quoted) {
+    auto text = in_.guards.CleanUntrusted(Plain(evidence->text));
     if (text.empty()) continue;
+    const auto p = PassageOf(part, evidence->passage);
     const auto number = Cite(p, text);
     out_.sentences.push_back(JsonObject{{"text", text}, {"supported", true}, {"score", 1.0}, {"source", number}});
-    Emit((out_.text.empty() ? "" : " ") + text + " [" + std::to_string(number) + "]");
+    // What a sentence means often stands above it: "Not accepted".
+    const auto& path = passages_[p].found->heading;
+    const auto last = path.rfind(" > ");
+    const auto above = last == std::string::npos ? std::string() : path.substr(last + 3);
+    if (!above.empty() && above != heading) text = above + (above.ends_with('?') ? " " : ": ") + text;
+    heading = above;
+    Emit(text + " [" + std::to_string(number) + "]");
     ++factual_;
     ++supported_;
   }
 }
 
+void Writer::Generate(const Context& ctx, models::Generator& generator, const WriterPart& part) {
+  std::string pending;
+  bool unknown = false, any = false;
+  const auto result = generator.Generate(ctx, MakeRequest(part), [&](std::string_view piece) {
+    pending += piece;
+    if (!any && SaysUnknown(pending)) unknown = true;
+    // A sentence is complete when the next one has begun.
+    for (;;) {
+      const auto sentences = retrieval::SplitSentences(pending);
+      if (sentences.size() < 2 || unknown) return;
+      any = TakeSentence(std::string_view(pending).substr(sentences[0].begin, sentences[0].end - sentences[0].begin)) || any;
+      pending.erase(0, sentences[1].begin);
+    }
+  });
+  if (!unknown)
+    for (const auto& rest : retrieval::SplitSentences(pending)) any = TakeSentence(std::string_view(pending).substr(rest.begin, rest.end - rest.begin)) || any;
+  auto& usage = out_.usage;
+  usage.prompt_tokens += result.usage.prompt_tokens;
+  usage.cached_tokens += result.usage.cached_tokens;
+  usage.completion_tokens += result.usage.completion_tokens;
+  usage.drafted_tokens += result.usage.drafted_tokens;
+  usage.accepted_tokens += result.usage.accepted_tokens;
+  usage.ttft_us = usage.ttft_us ? usage.ttft_us : result.usage.ttft_us;
+  usage.total_us += result.usage.total_us;
+  out_.model = generator.name();
+  if (unknown) out_.verdicts.push_back(JsonObject{{"name", "model"}, {"verdict", "says it does not know"}, {"detail", nullptr}});
+  else if (!any) out_.verdicts.push_back(JsonObject{{"name", "grounding"}, {"verdict", "nothing the model wrote is supported"}, {"detail", nullptr}});
+  // A small model likes to pass over the sentence that answers. If it did, the sentence follows in the passage's own words.
+  if (any) Quote(part, 1, 1.0);
+  else Quote(part, 3, 0.8);
+}
+
 Written Writer::Write(const Context& ctx, models::Generator* generator) {
-  for (const auto& passage : in_.found.passages) texts_.push_back(passage.title + "\n" + passage.heading + "\n" + passage.text);
-  numbers_.assign(in_.found.passages.size(), 0);
-  auto allowed = texts_;
-  filter_ = in_.guards.MakeFilter(std::move(allowed));
-  bool quoted = generator == nullptr;
-  if (generator) {
-    models::GenerateRequest request;
-    request.messages = MakePrompt();
-    request.max_tokens = in_.config.model.max_tokens;
-    for (const auto& shown : shown_) request.draft_text += shown.text + "\n";
-    std::string pending;
-    bool unknown = false;
-    const auto on_piece = [&](std::string_view piece) {
-      pending += piece;
-      if (SaysUnknown(pending) && out_.text.empty()) unknown = true;
-      // A sentence is complete when the next one has begun.
-      for (;;) {
-        const auto sentences = retrieval::SplitSentences(pending);
-        if (sentences.size() < 2 || unknown) return;
-        TakeSentence(std::string_view(pending).substr(sentences[0].begin, sentences[0].end - sentences[0].begin), false);
-        pending.erase(0, sentences[1].begin);
+  for (const auto& part : in_.parts)
+    for (const auto& passage : part.found.passages)
+      if (std::none_of(passages_.begin(), passages_.end(), [&](const Passage& known) { return known.found->chunk == passage.chunk; })) {
+        passages_.push_back({&passage, 0});
+        texts_.push_back(passage.title + "\n" + passage.heading + "\n" + passage.text);
       }
-    };
-    const auto result = generator->Generate(ctx, request, on_piece);
-    out_.model = generator->name();
-    out_.usage = result.usage;
-    if (unknown) {
-      out_.verdicts.push_back(JsonObject{{"name", "model"}, {"verdict", "says it does not know"}, {"detail", nullptr}});
-    } else {
-      for (const auto& rest : retrieval::SplitSentences(pending)) TakeSentence(std::string_view(pending).substr(rest.begin, rest.end - rest.begin), false);
-    }
-    if (supported_ == 0) {
-      quoted = true;
-      out_.verdicts.push_back(JsonObject{{"name", "grounding"}, {"verdict", "nothing the model wrote is supported; the passages are quoted instead"}, {"detail", nullptr}});
-    }
+  filter_ = in_.guards.MakeFilter(texts_);
+  for (const auto& part : in_.parts) {
+    new_paragraph_ = !out_.text.empty();
+    if (generator) Generate(ctx, *generator, part);
+    else Quote(part, 3, 0.8);
   }
-  const auto grounding = factual_ ? static_cast<double>(supported_) / static_cast<double>(factual_) : 1.0;
-  if (quoted) Quote();
-  const auto rest = filter_->Finish();
-  if (!rest.empty()) {
+  out_.refused = out_.sources.empty();  // nothing could be said
+  if (const auto rest = filter_->Finish(); !rest.empty()) {
     out_.text += rest;
     on_text(rest);
   }
-  // Shown is what is supported; the score tells what share of what the model wrote that was.
-  out_.grounding = quoted && generator ? 1.0 : grounding;
-  out_.verdicts.push_back(JsonObject{{"name", "grounding"}, {"verdict", out_.grounding >= in_.config.guards.min_grounding ? "supported" : "weak"}, {"score", grounding}, {"detail", std::to_string(supported_) + " of " + std::to_string(factual_) + " sentences supported"}});
+  // Only what is supported was shown; the score tells what share of what was written that is.
+  out_.grounding = factual_ ? static_cast<double>(supported_) / static_cast<double>(factual_) : 1.0;
+  out_.verdicts.push_back(JsonObject{{"name", "grounding"}, {"verdict", out_.grounding >= in_.config.guards.min_grounding ? "supported" : "weak"}, {"score", out_.grounding}, {"detail", std::to_string(supported_) + " of " + std::to_string(factual_) + " sentences supported"}});
   for (auto& finding : filter_->findings()) out_.verdicts.push_back(JsonObject{{"name", "output guard"}, {"verdict", "withheld"}, {"detail", finding}});
   return std::move(out_);
 }

@@ -1,6 +1,7 @@
 #pragma once
 /// \file Writes an answer from found sentences: prompt, generation, and the check that lets a sentence through only if the passages support it.
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -24,12 +25,18 @@ struct Written {
 };
 TENFOLD_DESCRIBE(Written, (text), (refused), (grounding), (sources), (sentences), (verdicts), (model), (usage))
 
+/// One question of a message, and what was found for it.
+struct WriterPart {
+  std::string question;  ///< masked
+  std::string earlier;   ///< what a follow-up question follows; empty for most
+  retrieval::Retrieved found;
+};
+TENFOLD_DESCRIBE(WriterPart, (question), (earlier), (found))
+
 struct WriterInput {
   const AssistantConfig& config;
   TurnGuards& guards;
-  const retrieval::Retrieved& found;
-  std::string earlier;   ///< what a follow-up question follows; empty for most
-  std::string question;  ///< masked
+  std::span<const WriterPart> parts;  ///< answered one after another
 };
 
 /// One answer. Used by one thread.
@@ -44,23 +51,28 @@ class Writer {
   Written Write(const Context& ctx, models::Generator* generator);
 
  private:
-  struct Shown {
-    std::size_t passage;
-    std::string text;
+  struct Passage {
+    const retrieval::FoundPassage* found;
+    std::int64_t number = 0;  // citation, 0 if not cited yet
   };
-  std::vector<models::ChatMessage> MakePrompt();
-  void TakeSentence(std::string_view sentence, bool trusted);
-  void Quote();
+  models::GenerateRequest MakeRequest(const WriterPart& part);
+  void Generate(const Context& ctx, models::Generator& generator, const WriterPart& part);
+  /// False if it is not shown.
+  bool TakeSentence(std::string_view sentence);
+  /// Shows the best sentences that are not said yet.
+  void Quote(const WriterPart& part, std::size_t limit, double share_of_best);
+  bool Says(std::string_view sentence) const;
+  std::size_t PassageOf(const WriterPart& part, std::int64_t index) const;
   std::int64_t Cite(std::size_t passage, std::string_view quote);
   void Emit(const std::string& text);
 
   WriterInput in_;
-  std::vector<Shown> shown_;               // sentences the model sees, cleaned
-  std::vector<std::string> texts_;         // of all passages: what grounding is checked against
-  std::vector<std::int64_t> numbers_;      // passage -> citation number, 0 if not cited yet
+  std::vector<Passage> passages_;      // of all parts, each once
+  std::vector<std::string> texts_;     // their texts: what grounding is checked against
   std::unique_ptr<OutputFilter> filter_;
   Written out_;
   std::size_t supported_ = 0, factual_ = 0;
+  bool new_paragraph_ = false;
 };
 
 }  // namespace tenfold::agents

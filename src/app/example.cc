@@ -23,8 +23,9 @@ struct SampleAssistant {
   std::vector<std::string> suggestions;
   std::string system_prompt;
   std::string refuse_text;
+  std::vector<std::string> synonyms;
 };
-TENFOLD_DESCRIBE(SampleAssistant, (name, Required{}), (greeting, Required{}), (suggestions), (system_prompt, Required{}), (refuse_text, Required{}))
+TENFOLD_DESCRIBE(SampleAssistant, (name, Required{}), (greeting, Required{}), (suggestions), (system_prompt, Required{}), (refuse_text, Required{}), (synonyms))
 
 std::filesystem::path FindSample(std::string_view name) {
   std::string known;
@@ -93,6 +94,7 @@ void LoadExample(Services& on, std::string_view name, const std::function<void(s
   const auto words = LoadYaml<SampleAssistant>(folder / "assistant.yaml");
   agents::AssistantConfig config = on.registry->Resolve(registry::kLive)->config;
   config.prompt = {words.name, words.greeting, words.suggestions, words.system_prompt, words.refuse_text};
+  config.retrieval.synonyms = words.synonyms;
   const auto version = on.registry->Put(system, config, "the sample '" + std::string(name) + "'");
   if (on.registry->Resolve(registry::kLive)->version != version) on.registry->Promote(system, registry::kLive, version, "the sample was loaded");
   const auto report = RunIngest(on, system, "folder:" + (folder / "help").string(), "public", say);

@@ -168,4 +168,61 @@ std::vector<ChunkSpan> SplitSentences(std::string_view text) {
   return out;
 }
 
+namespace {
+
+std::vector<std::string> CellsOf(std::string_view row) {
+  std::vector<std::string> cells;
+  std::size_t at = row.find('|');
+  while (at != std::string_view::npos) {
+    const auto next = row.find('|', at + 1);
+    if (next == std::string_view::npos) break;
+    std::size_t begin = at + 1, end = next;
+    Trim(row, begin, end);
+    cells.emplace_back(row.substr(begin, end - begin));
+    at = next;
+  }
+  return cells;
+}
+
+/// The first row of the table that holds the row at `at`; empty if that is it.
+std::string_view HeaderOf(std::string_view document, std::size_t at) {
+  std::string_view header;
+  auto line = document.rfind('\n', at);
+  while (line != std::string_view::npos && line > 0) {
+    const auto previous = document.rfind('\n', line - 1);
+    const auto begin = previous == std::string_view::npos ? 0 : previous + 1;
+    const auto text = document.substr(begin, line - begin);
+    if (!text.starts_with('|')) break;
+    header = text;
+    line = previous;
+  }
+  return header;
+}
+
+bool IsRule(std::string_view row) { return row.find_first_not_of("|-: \t") == std::string_view::npos; }
+
+}  // namespace
+
+std::vector<PassageSentence> ReadSentences(std::string_view document, std::size_t begin, std::size_t end) {
+  const auto passage = document.substr(begin, end - begin);
+  std::vector<PassageSentence> out;
+  for (const auto& span : SplitSentences(passage)) {
+    const auto text = passage.substr(span.begin, span.end - span.begin);
+    if (text.starts_with('#') || IsRule(text)) continue;
+    if (!text.starts_with('|')) {
+      out.push_back({span.begin, span.end, std::string(text)});
+      continue;
+    }
+    const auto header = CellsOf(HeaderOf(document, begin + span.begin)), cells = CellsOf(text);
+    if (header.empty() || cells.empty()) continue;  // it is the header
+    std::string row = cells[0];
+    for (std::size_t i = 1; i < cells.size(); ++i) {
+      if (cells[i].empty()) continue;
+      row += (i == 1 ? ": " : "; ") + (i < header.size() && !header[i].empty() ? header[i] + " " : std::string()) + cells[i];
+    }
+    out.push_back({span.begin, span.end, row + "."});
+  }
+  return out;
+}
+
 }  // namespace tenfold::retrieval

@@ -30,4 +30,12 @@ std::vector<ChunkSpan> ChunkText(std::string_view text, const ChunkOptions& opti
 /// Sentences and list or table lines of `text`, trimmed. "e.g.", "1.5" and initials do not end one.
 std::vector<ChunkSpan> SplitSentences(std::string_view text);
 
+/// A sentence of a passage as a reader needs it: `text` is the sentence itself, or for a table's row its cells under their column names.
+struct PassageSentence {
+  std::size_t begin = 0, end = 0;  ///< bytes of the passage
+  std::string text;
+};
+/// Headings and rules of tables are left out. `document` and `begin` (of the passage in it) are where a table's header is looked for.
+std::vector<PassageSentence> ReadSentences(std::string_view document, std::size_t begin, std::size_t end);
+
 }  // namespace tenfold::retrieval

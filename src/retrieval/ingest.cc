@@ -18,18 +18,21 @@ std::string ShortHash(std::string_view text) { return Sha256Hex(text).substr(0, 
 
 }  // namespace
 
-void EmbedChunks(const Context& ctx, models::Embedder& embedder, const std::string& title, std::span<Chunk> chunks) {
+void EmbedChunks(const Context& ctx, models::Embedder& embedder, const Document& document, std::span<Chunk> chunks) {
   std::vector<std::string> texts;
+  std::vector<std::size_t> counts;
   for (const auto& chunk : chunks) {
-    texts.push_back(TextToEmbed(title, chunk.heading, chunk.text));
-    for (const auto& sentence : SplitSentences(chunk.text)) texts.push_back(TextToEmbed(title, chunk.heading, std::string_view(chunk.text).substr(sentence.begin, sentence.end - sentence.begin)));
+    texts.push_back(TextToEmbed(document.title, chunk.heading, chunk.text));
+    const auto sentences = ReadSentences(document.text, static_cast<std::size_t>(chunk.begin_byte), static_cast<std::size_t>(chunk.end_byte));
+    for (const auto& sentence : sentences) texts.push_back(TextToEmbed(document.title, chunk.heading, sentence.text));
+    counts.push_back(sentences.size());
   }
   auto vectors = embedder.Embed(ctx, texts);
   std::size_t next = 0;
-  for (auto& chunk : chunks) {
-    chunk.embedding = std::move(vectors[next++]);
-    chunk.sentences.clear();
-    for (std::size_t left = SplitSentences(chunk.text).size(); left > 0; --left) AppendQuantised(vectors[next++], chunk.sentences);
+  for (std::size_t i = 0; i < chunks.size(); ++i) {
+    chunks[i].embedding = std::move(vectors[next++]);
+    chunks[i].sentences.clear();
+    for (std::size_t left = counts[i]; left > 0; --left) AppendQuantised(vectors[next++], chunks[i].sentences);
   }
 }
 
@@ -43,7 +46,7 @@ workflows::RunFunction MakeEmbedMissing(data::Store& store, models::Embedder& em
       auto chunks = store.Read(system, [&](data::ReadTx& tx) { return tx.Find<Chunk>(data::Where("document", document.id)); });
       std::erase_if(chunks, [&](const Chunk& chunk) { return chunk.embedding.size() == embedder.dim(); });
       if (chunks.empty()) continue;
-      EmbedChunks(run.ctx(), embedder, document.title, chunks);
+      EmbedChunks(run.ctx(), embedder, document, chunks);
       store.Write(system, [&](data::WriteTx& tx) {
         for (const auto& chunk : chunks)
           if (tx.Get<Chunk>(chunk.id)) tx.Put(chunk);  // unless it went meanwhile
@@ -113,7 +116,7 @@ workflows::RunFunction MakeIngest(data::Store& store, IngestOptions options) {
         for (const auto& span : ChunkText(document.text, options.chunks, options.count_tokens))
           chunks.push_back({document.id + "/" + std::to_string(document.version) + "/" + std::to_string(chunks.size()), document.id, static_cast<std::int64_t>(span.begin),
                             static_cast<std::int64_t>(span.end), span.heading, document.text.substr(span.begin, span.end - span.begin), {}, {}});
-        if (options.embedder) EmbedChunks(run.ctx(), *options.embedder, document.title, chunks);
+        if (options.embedder) EmbedChunks(run.ctx(), *options.embedder, document, chunks);
         store.Write(system, [&](data::WriteTx& tx) {
           tx.Delete<Document>(document.id);
           tx.Put(document);

@@ -68,7 +68,7 @@ std::vector<data::Table> IngestTables();
 /// The run function of kind "ingest"; input IngestRequest, output IngestReport. Events: stage {done,total,path}.
 workflows::RunFunction MakeIngest(data::Store& store, IngestOptions options);
 /// Fills `embedding` and `sentences` of chunks of one document.
-void EmbedChunks(const Context& ctx, models::Embedder& embedder, const std::string& title, std::span<Chunk> chunks);
+void EmbedChunks(const Context& ctx, models::Embedder& embedder, const Document& document, std::span<Chunk> chunks);
 /// The run function of kind "embed": embeds what was ingested before there was an embedder. Output {"chunks"}.
 workflows::RunFunction MakeEmbedMissing(data::Store& store, models::Embedder& embedder);
 

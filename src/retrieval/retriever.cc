@@ -27,6 +27,30 @@ std::set<std::string> WordsOf(std::string_view text) {
 
 }  // namespace
 
+std::string WithSynonyms(const std::string& query, std::span<const std::string> groups) {
+  std::string more;
+  const auto text = " " + FoldText(query) + " ";
+  const auto holds = [&](std::string_view word) {
+    for (auto at = text.find(word); at != std::string::npos; at = text.find(word, at + 1))
+      if (!std::isalnum(static_cast<unsigned char>(text[at - 1])) && !std::isalnum(static_cast<unsigned char>(text[at + word.size()]))) return true;
+    return false;
+  };
+  for (const auto& group : groups) {
+    std::vector<std::string> words;
+    for (std::size_t at = 0; at < group.size();) {
+      const auto end = std::min(group.find(',', at), group.size());
+      auto word = group.substr(at, end - at);
+      word.erase(0, word.find_first_not_of(' '));
+      if (!word.empty()) words.push_back(FoldText(word));
+      at = end + 1;
+    }
+    if (std::none_of(words.begin(), words.end(), holds)) continue;
+    for (const auto& word : words)
+      if (!holds(word)) more += " " + word;
+  }
+  return more.empty() ? query : query + " (" + more.substr(1) + ")";
+}
+
 std::string TextToEmbed(const std::string& title, const std::string& heading, std::string_view text) {
   std::string out = title;
   if (!heading.empty() && heading != title) out += " - " + heading;
@@ -45,7 +69,8 @@ float DotQuantised(std::span<const float> a, std::span<const std::int8_t> b) {
 
 Retriever::Retriever(data::Store& store, const SearchIndex& index, models::Embedder* embedder) : store_(store), index_(index), embedder_(embedder) {}
 
-Retrieved Retriever::Retrieve(const Context& ctx, const std::string& query, const RetrieveOptions& options) const {
+Retrieved Retriever::Retrieve(const Context& ctx, const std::string& asked, const RetrieveOptions& options) const {
+  const auto query = WithSynonyms(asked, options.synonyms);
   std::vector<float> embedding;
   if (embedder_) {
     const auto span = ctx.Child("embed");
@@ -54,7 +79,7 @@ Retrieved Retriever::Retrieve(const Context& ctx, const std::string& query, cons
   // Re-ranking by sentences reads more passages than it returns: the right one is nearly always among the first twenty, and often not the first.
   const auto candidates = options.with_evidence ? std::max<std::size_t>(20, 2 * options.k) : options.k;
   Retrieved out;
-  std::vector<std::vector<std::int8_t>> sentence_codes;
+  std::vector<Candidate> found;
   {
     const auto searching = ctx.Child("search");
     const auto hits = index_.Search(ctx.principal(), query, embedding, candidates, options.documents);
@@ -68,19 +93,28 @@ Retrieved Retriever::Retrieve(const Context& ctx, const std::string& query, cons
         if (!document || !ctx.principal().MayRead(document->label)) continue;
         out.passages.push_back({chunk->id, document->id, document->uri, document->title, chunk->heading, document->version, document->source, chunk->begin_byte, chunk->end_byte, std::move(chunk->text),
                                 hit.score, hit.cosine, hit.bm25});
-        sentence_codes.push_back(std::move(chunk->sentences));
+        if (options.with_evidence)
+          found.push_back({ReadSentences(document->text, static_cast<std::size_t>(chunk->begin_byte), static_cast<std::size_t>(chunk->end_byte)), std::move(chunk->sentences)});
       }
     });
   }
   if (!options.with_evidence || out.passages.empty()) return out;
   const auto ranking = ctx.Child("rank sentences");
-  Rank(query, embedding, sentence_codes, options.k, out);
+  if (options.focus.empty()) {
+    Rank(query, embedding, query, embedding, found, options.k, out);
+    return out;
+  }
+  const auto focus = WithSynonyms(options.focus, options.synonyms);
+  const auto focus_embedding = embedder_ ? std::move(embedder_->Embed(ctx, std::span(&focus, 1)).front()) : std::vector<float>();
+  Rank(query, embedding, focus, focus_embedding, found, options.k, out);
   return out;
 }
 
-void Retriever::Rank(const std::string& query, std::span<const float> embedding, const std::vector<std::vector<std::int8_t>>& sentence_codes, std::size_t k, Retrieved& out) const {
+void Retriever::Rank(const std::string& query, std::span<const float> embedding, const std::string& focus, std::span<const float> focus_embedding, const std::vector<Candidate>& candidates, std::size_t k, Retrieved& out) const {
   std::vector<std::pair<std::string, double>> question;
   for (const auto& word : WordsOf(query)) question.emplace_back(word, index_.WordWeight(word));
+  std::vector<std::pair<std::string, double>> focus_words;
+  for (const auto& word : WordsOf(focus)) focus_words.emplace_back(word, index_.WordWeight(word));
   double best_bm25 = 1e-9;
   for (const auto& passage : out.passages) best_bm25 = std::max(best_bm25, passage.bm25);
   struct Ranked {
@@ -89,31 +123,28 @@ void Retriever::Rank(const std::string& query, std::span<const float> embedding,
     std::vector<Evidence> evidence;
   };
   std::vector<Ranked> ranked;
-  double best_cosine = 0, best_coverage = 0;
   for (std::size_t p = 0; p < out.passages.size(); ++p) {
     const auto& passage = out.passages[p];
     const auto context = WordsOf(passage.title + "\n" + passage.heading);
-    const auto sentences = SplitSentences(passage.text);
-    const bool coded = !embedding.empty() && sentence_codes[p].size() == sentences.size() * embedding.size();
+    const auto& sentences = candidates[p].sentences;
+    const bool coded = !embedding.empty() && candidates[p].codes.size() == sentences.size() * embedding.size();
     auto passage_words = WordsOf(passage.text);
     passage_words.insert(context.begin(), context.end());
     const double passage_coverage = Coverage(question, passage_words);
     Ranked one{p, 0, {}};
     double best_sentence = 0;
     for (std::size_t s = 0; s < sentences.size(); ++s) {
-      const auto text = std::string_view(passage.text).substr(sentences[s].begin, sentences[s].end - sentences[s].begin);
-      if (text.starts_with('#')) continue;  // a heading says nothing by itself
-      auto words = WordsOf(text);
+      auto words = WordsOf(sentences[s].text);
       words.insert(context.begin(), context.end());
-      const double coverage = Coverage(question, words);
-      const double cosine = coded ? std::max(0.0f, DotQuantised(embedding, std::span(sentence_codes[p]).subspan(s * embedding.size(), embedding.size()))) : 0;
+      const double coverage = Coverage(focus_words, words);
+      const double cosine = coded ? std::max(0.0f, DotQuantised(focus_embedding, std::span(candidates[p].codes).subspan(s * embedding.size(), embedding.size()))) : 0;
       const double score = coded ? 0.75 * cosine + 0.25 * coverage : coverage;
       best_sentence = std::max(best_sentence, score);
-      best_cosine = std::max(best_cosine, cosine);
-      one.evidence.push_back({static_cast<std::int64_t>(p), static_cast<std::int64_t>(sentences[s].begin), static_cast<std::int64_t>(sentences[s].end), score});
+      out.sentence_cosine = std::max(out.sentence_cosine, cosine);
+      one.evidence.push_back({static_cast<std::int64_t>(p), static_cast<std::int64_t>(sentences[s].begin), static_cast<std::int64_t>(sentences[s].end), sentences[s].text, score});
     }
-    best_cosine = std::max(best_cosine, passage.cosine);
-    best_coverage = std::max(best_coverage, passage_coverage);
+    out.passage_cosine = std::max(out.passage_cosine, passage.cosine);
+    out.coverage = std::max(out.coverage, passage_coverage);
     one.score = embedding.empty() ? 0.6 * passage.bm25 / best_bm25 + 0.4 * best_sentence
                                   : 0.4 * passage.cosine + 0.35 * best_sentence + 0.15 * passage.bm25 / best_bm25 + 0.1 * passage_coverage;
     ranked.push_back(std::move(one));
@@ -125,16 +156,16 @@ void Retriever::Rank(const std::string& query, std::span<const float> embedding,
     auto& passage = out.passages[ranked[i].passage];
     passage.score = ranked[i].score;
     best.push_back(std::move(passage));
-    for (auto evidence : ranked[i].evidence) {
+    for (auto& evidence : ranked[i].evidence) {
       evidence.passage = static_cast<std::int64_t>(i);
       // A passage that ranks high is likelier to hold the answer than its sentences alone tell.
       evidence.score = 0.6 * evidence.score + 0.4 * ranked[i].score;
-      out.evidence.push_back(evidence);
+      out.evidence.push_back(std::move(evidence));
     }
   }
   out.passages = std::move(best);
   std::sort(out.evidence.begin(), out.evidence.end(), [](const Evidence& a, const Evidence& b) { return a.score != b.score ? a.score > b.score : std::pair(a.passage, a.begin) < std::pair(b.passage, b.begin); });
-  out.support = embedding.empty() ? best_coverage : 0.7 * best_cosine + 0.3 * best_coverage;
+  out.support = embedding.empty() ? out.coverage : std::max(out.passage_cosine, 0.5 * (out.sentence_cosine + out.coverage));
 }
 
 }  // namespace tenfold::retrieval

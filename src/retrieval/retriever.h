@@ -8,6 +8,7 @@
 
 #include "data/store.h"
 #include "models/embedder.h"
+#include "retrieval/chunker.h"
 #include "retrieval/search_index.h"
 
 namespace tenfold::retrieval {
@@ -35,22 +36,29 @@ struct Evidence {
   std::int64_t passage = 0;  ///< index into Retrieved::passages
   std::int64_t begin = 0;    ///< bytes of the passage's text
   std::int64_t end = 0;
+  std::string text;          ///< as ReadSentences gives it
   double score = 0;          ///< cosine with the question mixed with the share of its words that occur; 0..1
 };
-TENFOLD_DESCRIBE(Evidence, (passage), (begin), (end), (score))
+TENFOLD_DESCRIBE(Evidence, (passage), (begin), (end), (text), (score))
 
 struct Retrieved {
   std::vector<FoundPassage> passages;  ///< best first
   std::vector<Evidence> evidence;      ///< best first
-  double support = 0;                  ///< how likely the passages answer the question at all, 0..1; see Retriever
+  double support = 0;                  ///< how likely the passages answer the question at all, 0..1: the larger of the first and the mean of the other two below
+  double passage_cosine = 0;           ///< of the best passage
+  double sentence_cosine = 0;          ///< of the best sentence
+  double coverage = 0;                 ///< weighted share of the question's words in the best passage
   std::int64_t commit = 0;
 };
-TENFOLD_DESCRIBE(Retrieved, (passages), (evidence), (support), (commit))
+TENFOLD_DESCRIBE(Retrieved, (passages), (evidence), (support), (passage_cosine), (sentence_cosine), (coverage), (commit))
 
 struct RetrieveOptions {
   std::size_t k = 4;
   std::optional<std::set<std::string>> documents;  ///< only these
   bool with_evidence = false;
+  /// Groups of words that mean the same here, each "rucksack, backpack": a question with one is searched for with all.
+  std::span<const std::string> synonyms = {};
+  std::string focus = {};  ///< if given, sentences are ranked by it instead of the query
 };
 
 /// Threads: safe; the calling thread computes.
@@ -63,13 +71,19 @@ class Retriever {
   models::Embedder* embedder() const { return embedder_; }
 
  private:
+  struct Candidate {
+    std::vector<PassageSentence> sentences;
+    std::vector<std::int8_t> codes;
+  };
   /// Keeps the best `k` of out.passages by passage and sentence scores; fills evidence and support.
-  void Rank(const std::string& query, std::span<const float> embedding, const std::vector<std::vector<std::int8_t>>& sentence_codes, std::size_t k, Retrieved& out) const;
+  void Rank(const std::string& query, std::span<const float> embedding, const std::string& focus, std::span<const float> focus_embedding, const std::vector<Candidate>& candidates, std::size_t k, Retrieved& out) const;
   data::Store& store_;
   const SearchIndex& index_;
   models::Embedder* embedder_;
 };
 
+/// `query` with what its words are also called here. Whole words, any case.
+std::string WithSynonyms(const std::string& query, std::span<const std::string> groups);
 /// What the embedder reads for a chunk and for one of its sentences: the title says what "it" is.
 std::string TextToEmbed(const std::string& title, const std::string& heading, std::string_view text);
 /// -127..127 of a unit vector's components, and back as a dot product with a float vector.
