@@ -1,0 +1,147 @@
+// The chat in a real browser: node tests/browser/assistant.test.mjs BASE_URL [SCREENSHOT_FOLDER]. Prints "N passed, N failed".
+// Needs a server with the sample shop, and playwright-core from web/node_modules.
+import { createRequire } from "node:module";
+import { join } from "node:path";
+
+const require = createRequire(new URL("../../web/package.json", import.meta.url));
+const { chromium } = require("playwright-core");
+const [base, shots] = process.argv.slice(2);
+let passed = 0;
+let failed = 0;
+const check = (what, good, seen = "") => {
+  good ? ++passed : ++failed;
+  if (!good) console.log(`FAILED ${what}: ${seen}`);
+};
+
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+  args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+});
+const problems = [];
+const newPage = async (options = {}) => {
+  const page = await (await browser.newContext({ viewport: { width: 1200, height: 850 }, ...options })).newPage();
+  page.on("console", (message) => message.type() === "error" && problems.push(message.text()));
+  page.on("pageerror", (error) => problems.push(String(error)));
+  page.setDefaultTimeout(20_000);
+  return page;
+};
+const shot = (page, name) => (shots ? page.screenshot({ path: join(shots, `${name}.png`) }) : undefined);
+const signIn = async (page, email) => {
+  await page.goto(`${base}/signin`);
+  await page.getByLabel("E-mail").fill(email);
+  await page.getByLabel("Password").fill("larkfield");
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.getByLabel("Your message").waitFor();
+};
+const ask = async (page, text) => {
+  await page.getByLabel("Your message").fill(text);
+  await page.keyboard.press("Enter");
+};
+const finished = (page) => page.getByRole("button", { name: "Send", exact: true }).waitFor();
+
+try {
+  const page = await newPage();
+  await page.goto(`${base}/signin`);
+  await page.getByLabel("E-mail").fill("mara.lindt@example.com");
+  await page.getByLabel("Password").fill("wrong password");
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.getByRole("alert").waitFor();
+  check("a wrong password is said", (await page.getByRole("alert").innerText()).includes("wrong"));
+  problems.length = 0; // the browser reports the 401 itself
+  await shot(page, "1-sign-in");
+  await signIn(page, "mara.lindt@example.com");
+  await page.getByRole("button", { name: "Where is my last order?" }).waitFor();
+  check("the greeting and suggestions are there", true);
+  await shot(page, "2-empty");
+
+  await ask(page, "How long do I have to return unused boots?");
+  await page.getByRole("button", { name: "Stop" }).waitFor();
+  const answer = page.getByRole("article", { name: "Answer" }).last();
+  await answer.getByText("60 days").first().waitFor();
+  await finished(page);
+  check("the answer holds the fact", (await answer.innerText()).includes("60 days"));
+  await shot(page, "3-answer");
+
+  await answer.getByRole("button", { name: /^Source 1/ }).first().click();
+  const panel = page.getByRole("dialog");
+  await panel.locator("mark").waitFor();
+  check("a citation opens the passage", (await panel.locator("mark").innerText()).length > 20);
+  await shot(page, "4-citation");
+  await page.keyboard.press("Escape");
+  await panel.waitFor({ state: "detached" });
+  check("Escape closes it", true);
+
+  await ask(page, "How much is express to Austria and until when must I order?");
+  await page.getByRole("button", { name: "Stop" }).waitFor();
+  await page.reload();
+  await page.getByText("17.90").first().waitFor();
+  await finished(page);
+  const express = page.getByRole("article", { name: "Answer" });
+  check("a reload in mid-answer loses nothing", (await express.count()) === 2 && (await express.last().innerText()).includes("17.90"), await express.count());
+  await express.last().getByRole("link", { name: "How this answer came about" }).waitFor();
+
+  await ask(page, "Where is my order LF-20417?");
+  await page.getByRole("region", { name: "Order LF-20417" }).waitFor();
+  await finished(page);
+  check("an order is shown as a card", (await page.getByRole("region", { name: "Order LF-20417" }).innerText()).includes("shipped"));
+  await shot(page, "5-order");
+
+  await ask(page, "Please open a ticket: my tent pole is broken");
+  await page.getByRole("button", { name: "Confirm" }).click();
+  await page.getByText(/Ticket T-\d+ is open/).waitFor();
+  await finished(page);
+  check("a ticket is opened after confirming", true);
+  check("the card carries its number once", (await page.getByRole("region", { name: "Ticket" }).count()) === 1);
+  await shot(page, "6-ticket");
+
+  await ask(page, "Do you sell kayaks?");
+  await page.getByText("Shall I get a person").last().waitFor();
+  await finished(page);
+  check("what it does not know it says", true);
+
+  const first = page.getByRole("article", { name: "Answer" }).first();
+  await first.getByRole("button", { name: "Bad answer" }).click();
+  await first.getByLabel("What was wrong?").fill("I wanted to know about worn boots");
+  await first.getByRole("button", { name: "Send comment" }).click();
+  await first.getByLabel("What was wrong?").waitFor({ state: "detached" });
+  check("thumbs down with a comment", (await first.getByRole("button", { name: "Bad answer" }).getAttribute("aria-pressed")) === "true");
+  const pedigree = await first.getByRole("link", { name: "How this answer came about" }).getAttribute("href");
+  check("the chat is in the list", (await page.getByRole("navigation").getByText("How long do I have to return").count()) === 1);
+
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await page.getByLabel("E-mail").waitFor();
+  check("signing out leads to the sign-in page", true);
+
+  const admin = await newPage();
+  await signIn(admin, "admin@larkfield.example");
+  await admin.goto(base + pedigree);
+  await admin.getByRole("heading", { name: "How this answer came about" }).waitFor();
+  const text = await admin.locator("main").innerText();
+  for (const part of ["How long do I have to return", "returns.md", "evidence", "I wanted to know about worn boots", "generate", "live", "run_"]) check(`the pedigree shows '${part}'`, text.includes(part), text.slice(0, 300));
+  if (shots) await admin.screenshot({ path: join(shots, "7-pedigree.png"), fullPage: true });
+  await admin.goto(`${base}/answers`);
+  await admin.getByRole("link", { name: "Do you sell kayaks?" }).first().waitFor();
+  check("staff see the list of answers", true);
+  await shot(admin, "8-answers");
+
+  const phone = await newPage({ viewport: { width: 375, height: 720 }, colorScheme: "dark" });
+  await signIn(phone, "jonas.weber@example.com");
+  await ask(phone, "What is the status of LF-20420?");
+  await phone.getByRole("region", { name: "Order LF-20420" }).waitFor();
+  await finished(phone);
+  check("no page scrolls sideways on a phone", await phone.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth));
+  await shot(phone, "9-phone");
+  await phone.getByRole("button", { name: "Open the list of chats" }).click();
+  await phone.getByRole("button", { name: "Sign out" }).waitFor();
+  check("the drawer opens", true);
+  await phone.goto(base + pedigree);
+  await phone.getByText("there is no answer", { exact: false }).waitFor();
+  check("another customer's answer does not exist", true);
+  problems.splice(0, problems.length, ...problems.filter((text) => !text.includes("404")));
+} catch (error) {
+  check("the script runs to its end", false, error);
+}
+check("no error in the console", problems.length === 0, problems.join(" | "));
+await browser.close();
+console.log(`${passed} passed, ${failed} failed`);
+process.exit(failed ? 1 : 0);

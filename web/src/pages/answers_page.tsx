@@ -1,0 +1,56 @@
+import { useEffect, useState } from "react";
+import { Link } from "wouter";
+import { api, type AnswerEntry } from "../api";
+
+/// The newest answers, for staff.
+export function AnswersPage() {
+  const [answers, setAnswers] = useState<AnswerEntry[] | null>(null);
+  const [failure, setFailure] = useState("");
+  useEffect(() => {
+    api.answers().then(setAnswers, (error: Error) => setFailure(error.message));
+  }, []);
+  return (
+    <main className="page">
+      <p>
+        <Link className="link" href="/">
+          ← Chat
+        </Link>
+      </p>
+      <h1>Answers</h1>
+      {failure && <p className="failure" role="alert">{failure}</p>}
+      {answers?.length === 0 && <p className="hint">Nobody has asked anything yet.</p>}
+      {answers && answers.length > 0 && (
+        <div className="table">
+          <table>
+            <thead>
+              <tr>
+                <th>Question</th>
+                <th>Asked by</th>
+                <th>When</th>
+                <th>Way</th>
+                <th>Grounding</th>
+                <th>Rating</th>
+                <th>Time</th>
+              </tr>
+            </thead>
+            <tbody>
+              {answers.map((answer) => (
+                <tr key={answer.id}>
+                  <td>
+                    <Link href={`/answers/${answer.id}`}>{answer.question}</Link>
+                  </td>
+                  <td>{answer.user}</td>
+                  <td>{new Date(answer.asked_at).toLocaleString()}</td>
+                  <td>{answer.refused ? "refused" : answer.route.replace("_", " ")}</td>
+                  <td>{Math.round(answer.grounding * 100)} %</td>
+                  <td>{answer.rating > 0 ? "👍" : answer.rating < 0 ? "👎" : ""}</td>
+                  <td>{Math.round(answer.total_us / 1000)} ms</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+    </main>
+  );
+}
