@@ -1,7 +1,23 @@
 # The short door; CMakePresets.json holds the truth.
 LLAMA = $$(scripts/fetch_llama)
 
-.PHONY: build test bench asan tsan format lint setup clean
+.PHONY: run web models build test bench asan tsan format lint setup clean
+HOME_FOLDER ?= $(HOME)/.tenfold/shop
+LISTEN ?= 127.0.0.1:8080
+
+# From a clone to the sample shop in the browser.
+run: build web models
+	@exec bin/tenfold up --home $(HOME_FOLDER) --listen $(LISTEN) --example shop
+
+models: build
+	@bin/tenfold models pull all-minilm-l6-v2 >/dev/null
+	@bin/tenfold models pull qwen2.5-coder-0.5b-instruct >/dev/null
+
+# Rebuilt when a source is newer than what was built of it.
+web: web/dist/index.html
+web/dist/index.html: $(shell find web/src web/public -type f) web/index.html web/package-lock.json web/vite.config.ts
+	@PATH="$$(scripts/fetch_node):$$PATH"; cd web && npm ci --silent --no-audit --no-fund && npm run build --silent -- --logLevel warn && touch dist/index.html
+
 build: setup
 	@cmake --preset release -DTENFOLD_LLAMA="$(LLAMA)" >build-configure.log 2>&1 || { tail -30 build-configure.log; exit 1; }
 	@cmake --build --preset release

@@ -144,6 +144,9 @@ Tool MakeOpenTicket(AuditEffect audit) {
                    "File a complaint about my delivery", "I need to speak to an agent", "Create a support request for me", "Get me a person please"};
   const auto fill = [](std::string_view message) -> Json {
     std::string subject(message.substr(0, message.find_first_of("\n")));
+    // "Please open a ticket: my tent pole is broken" is about the pole.
+    static const RE2 request(R"((?i)^.{0,40}\b(?:ticket|complaint|case|support request)\b\s*(?::|because|about|that|-|–)\s*(.{4,})$)");
+    if (std::string about; RE2::FullMatch(subject, request, &about)) subject = about;
     if (subject.size() > 80) {
       auto end = subject.rfind(' ', 77);
       if (end == std::string::npos || end < 40) end = 77;

@@ -174,7 +174,8 @@ void Writer::Generate(const Context& ctx, models::Generator& generator, const Wr
   if (unknown) out_.verdicts.push_back(JsonObject{{"name", "model"}, {"verdict", "says it does not know"}, {"detail", nullptr}});
   else if (!any) out_.verdicts.push_back(JsonObject{{"name", "grounding"}, {"verdict", "nothing the model wrote is supported"}, {"detail", nullptr}});
   // A small model likes to pass over the sentence that answers. If it did, the sentence follows in the passage's own words.
-  if (any) Quote(part, 1, 1.0);
+  if (any && !part.found.evidence.empty() && passages_[PassageOf(part, part.found.evidence.front().passage)].number) Quote(part, 1, 1.0);
+  else if (any) return;
   else Quote(part, 3, 0.8);
 }
 

@@ -7,6 +7,7 @@
 #include "app/example.h"
 #include "app/yaml.h"
 #include "interface/pedigree.h"
+#include "models/catalog.h"
 #include "security/audit.h"
 
 namespace tenfold::app {
@@ -156,6 +157,43 @@ void CreateVersion(const Call& call) {
   call.Print(JsonObject{{"version", id}}, id + "\nmake it live with 'tenfold promote " + id.substr(0, 12) + "'\n");
 }
 
+void ListModels(const Call& call) {
+  const models::Catalog catalog(CacheFolder());
+  JsonArray rows;
+  std::string text;
+  for (const auto& model : catalog.models()) {
+    std::uint64_t bytes = 0;
+    for (const auto& file : model.files) bytes += file.bytes;
+    const bool here = catalog.IsPresent(model);
+    auto row = ToJson(model).get_object();
+    row["present"] = here;
+    row["bytes"] = bytes;
+    rows.push_back(std::move(row));
+    char line[256];
+    std::snprintf(line, sizeof line, "%-30s %-9s %-10s %5llu MB  %5u MB of memory  %s\n", model.id.c_str(), model.kind.c_str(), here ? "here" : "not here", static_cast<unsigned long long>(bytes >> 20), model.memory_mb, model.licence.c_str());
+    text += line;
+  }
+  call.Print(JsonObject{{"models", std::move(rows)}}, text);
+}
+
+void PullModel(const Call& call) {
+  models::Catalog catalog(CacheFolder());
+  auto shown = std::chrono::steady_clock::time_point();
+  catalog.Pull(call.ctx, call.options.id, [&](std::uint64_t done, std::uint64_t total) {
+    const auto now = std::chrono::steady_clock::now();
+    if (now - shown < std::chrono::milliseconds(500) && done < total) return;
+    shown = now;
+    const auto percent = total ? 100 * done / total : 100;
+    call.say(CommandOutput::kProgress, "\r" + call.options.id + " [" + std::string(percent / 4, '#') + std::string(25 - percent / 4, '.') + "] " + std::to_string(percent) + " % of " + std::to_string(total >> 20) + " MB" + (done == total ? "\n" : ""));
+  });
+  call.Print(JsonObject{{"model", call.options.id}, {"present", true}}, call.options.id + " is here\n");
+}
+
+void RemoveModel(const Call& call) {
+  models::Catalog(CacheFolder()).Remove(call.options.id);
+  call.Print(JsonObject{{"model", call.options.id}, {"present", false}}, "removed " + call.options.id + "\n");
+}
+
 void PrintMove(const Call& call, const registry::AliasMove& move) {
   call.Print(ToJson(move), move.alias + " -> " + move.version.substr(0, 12) + (move.previous.empty() ? "" : " (was " + move.previous.substr(0, 12) + ")") + "\n");
 }
@@ -257,6 +295,10 @@ void Define(CLI::App& app, Options& options, CommandFunction& chosen) {
   auto* approve = add(*runs, "approve", "say yes to what a run asks for", Approve);
   approve->add_option("id", options.id, "the run")->required();
   approve->add_flag("--decline", options.decline, "say no");
+  auto* models = group("models", "models and where they come from");
+  add(*models, "list", "the catalogue, and what is here", ListModels);
+  add(*models, "pull", "fetch a model into the cache", PullModel)->add_option("id", options.id, "a model of the catalogue")->required();
+  add(*models, "rm", "remove a model from the cache", RemoveModel)->add_option("id", options.id, "a model of the catalogue")->required();
   auto* keys = group("keys", "API keys");
   auto* create = add(*keys, "create", "make a key; it is shown once", CreateKey);
   create->add_option("--user", options.user, "whose key")->required();

@@ -219,8 +219,8 @@ int Main(std::vector<std::string> arguments) {
   arguments = WithAbsolutePaths(std::move(arguments));
   const auto say = [](CommandOutput kind, std::string_view text) { (kind == CommandOutput::kResult ? std::cout : std::cerr) << text << std::flush; };
   for (const auto& argument : arguments)
-    if (argument == "--help" || argument == "-h") {
-      const TemporaryFolder nothing;  // help needs no data folder of the user's
+    if (argument == "--help" || argument == "-h" || arguments[0] == "models") {
+      const TemporaryFolder nothing;  // help and the cache of models need no data folder of the user's
       Services services(nothing.path(), {}, WithModels::kNo);
       return RunCommand(Context::System("cli"), services, arguments, say);
     }

@@ -106,7 +106,7 @@ try {
   await first.getByLabel("What was wrong?").waitFor({ state: "detached" });
   check("thumbs down with a comment", (await first.getByRole("button", { name: "Bad answer" }).getAttribute("aria-pressed")) === "true");
   const pedigree = await first.getByRole("link", { name: "How this answer came about" }).getAttribute("href");
-  check("the chat is in the list", (await page.getByRole("navigation").getByText("How long do I have to return").count()) === 1);
+  check("the chat is in the list", (await page.getByRole("navigation").getByText("How long do I have to return").count()) >= 1);
 
   await page.getByRole("button", { name: "Sign out" }).click();
   await page.getByLabel("E-mail").waitFor();
