@@ -30,6 +30,7 @@ using Tokens = std::vector<llama_token>;
 constexpr std::int32_t kBatchTokens = 512;
 // Saving a state costs a copy of it; a prefix shorter than this is computed again as fast.
 constexpr std::size_t kWorthKeeping = 48;
+constexpr std::size_t kWorthLoading = 16;
 constexpr std::size_t kMaxDraft = 10;
 
 void StartBackend() {
@@ -320,7 +321,7 @@ class LlamaGenerator : public Generator {
   std::size_t Reuse(const Tokens& prompt) {
     std::size_t live = std::min(CommonPrefix(live_, prompt), prompt.size() - 1);
     const auto [entry, length] = prefixes_.Find(prompt);
-    if (entry && std::min(length, prompt.size() - 1) > live + kWorthKeeping) {
+    if (entry && std::min(length, prompt.size() - 1) > live + kWorthLoading) {
       llama_memory_clear(memory(), false);
       live_.clear();
       if (llama_state_seq_set_data(context_.get(), entry->state.data(), entry->state.size(), 0) > 0) {

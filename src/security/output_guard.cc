@@ -80,12 +80,19 @@ std::string OutputGuard::Push(std::string_view piece) {
   pending_ += piece;
   // Findings hold spaces only between digits or letters of one line (cards, IBANs, phone numbers) and inside a key block: a line end outside a block, or a
   // space with plain words on both sides, closes everything before it.
-  if (const auto block = pending_.rfind("-----BEGIN"); block != std::string::npos && pending_.find("-----END", block) == std::string::npos) return Release(pending_.rfind('\n', block) == std::string::npos ? 0 : pending_.rfind('\n', block) + 1);
   static const RE2 safe(R"((?s)^(.*[a-z]{2,}[.,;:!?]? )[a-z]{2,}[ .,;:!?\n])");
   re2::StringPiece until;
   std::size_t end = 0;
   if (RE2::PartialMatch(re2::StringPiece(pending_.data(), pending_.size()), safe, &until)) end = until.size();
   if (const auto line = pending_.rfind('\n'); line != std::string::npos) end = std::max(end, line + 1);
+  // A key block goes out in one piece or not at all.
+  static const RE2 block_end("(-----END [A-Z ]*-----)");
+  if (const auto block = pending_.rfind("-----BEGIN"); block != std::string::npos && block < end) {
+    re2::StringPiece tail;
+    const bool whole = RE2::PartialMatch(re2::StringPiece(pending_.data() + block, pending_.size() - block), block_end, &tail);
+    const auto closed = whole ? static_cast<std::size_t>(tail.data() + tail.size() - pending_.data()) : pending_.size() + 1;
+    if (closed > end) end = block;
+  }
   return end ? Release(end) : std::string();
 }
 

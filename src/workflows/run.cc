@@ -1,5 +1,6 @@
 #include "workflows/run.h"
 
+#include <algorithm>
 #include <random>
 
 #include "base/log.h"
@@ -257,10 +258,11 @@ void Runs::Execute(const std::string& id) {
   }
   const auto trace = std::make_shared<Trace>();
   const auto span = Span::StartRoot("run " + run->kind, trace, clock_);
+  const auto signals = static_cast<std::size_t>(std::count_if(steps.begin(), steps.end(), [](const auto& step) { return step.first.starts_with("signal:"); }));
   const auto finish = [&](RunState state) {
     span->Set("state", ToJson(state));
     span->End();
-    Finish(std::move(*run), state, trace->Take());
+    Finish(std::move(*run), state, signals, trace->Take());
   };
   RunContext run_context(*this, *run, std::move(steps), ContextOf(*run, clock_, live->cancellation, span, options_.run_timeout), emitted);
   try {
@@ -289,7 +291,7 @@ void Runs::Execute(const std::string& id) {
   }
 }
 
-void Runs::Finish(Run run, RunState state, std::vector<SpanRecord> spans) {
+void Runs::Finish(Run run, RunState state, std::size_t signals, std::vector<SpanRecord> spans) {
   run.state = state;
   if (Ended(state)) {
     run.finished_us = ToMicros(clock_.Now());
@@ -307,6 +309,11 @@ void Runs::Finish(Run run, RunState state, std::vector<SpanRecord> spans) {
     for (const auto& event : pending) tx.Put(event);
     const auto stored = tx.Get<Run>(run.id);
     if (!stored) return;  // erased while it ran
+    if (state == RunState::kWaiting) {
+      const auto recorded = tx.Find<RunStep>(data::Where("run", run.id));
+      const auto known = std::count_if(recorded.begin(), recorded.end(), [](const RunStep& step) { return step.name.starts_with("signal:"); });
+      run.state = static_cast<std::size_t>(known) > signals ? RunState::kQueued : RunState::kWaiting;
+    }
     tx.Put(run);
     monitoring::PutTrace(tx, run.id, spans, options_.max_traces);
   });
@@ -314,7 +321,7 @@ void Runs::Finish(Run run, RunState state, std::vector<SpanRecord> spans) {
     const std::lock_guard lock(mutex_);
     live->durable += pending.size();
     live->state = state;
-    come = live->signalled && state == RunState::kWaiting;
+    come = state == RunState::kWaiting && (live->signalled || run.state == RunState::kQueued);
     if (state == RunState::kWaiting && run.wake_us) wakes_.emplace(run.wake_us, run.id);
     // The log of what has ended is read from the store; keep memory flat.
     if (Ended(state)) live_.erase(run.id);
@@ -361,6 +368,12 @@ void Runs::Signal(const Context& ctx, std::string_view run, std::string_view nam
     if (Ended(stored->state)) throw Error(Code::kFailedPrecondition, "the run has ended");
     const auto step = "signal:" + std::string(name);
     tx.Add(RunStep{std::string(run) + "/" + step, std::string(run), step, nullptr, value, 1, now, now, 0});
+    // In the same commit: a server that dies here finds the run queued when it starts again.
+    if (stored->state == RunState::kWaiting) {
+      auto queued = *stored;
+      queued.state = RunState::kQueued;
+      tx.Put(queued);
+    }
   });
   bool enqueue = true;
   {

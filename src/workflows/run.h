@@ -181,7 +181,8 @@ class Runs {
   void Append(const std::string& id, std::string_view type, Json data);
   /// Writes `step` and the events before it in one commit.
   void Record(const std::string& id, const std::function<void(data::WriteTx&)>& also);
-  void Finish(Run run, RunState state, std::vector<SpanRecord> spans);
+  /// `signals`: how many signals the call knew of. One that came since makes a waiting run queued, in the same commit.
+  void Finish(Run run, RunState state, std::size_t signals, std::vector<SpanRecord> spans);
   void WakeLoop();
 
   data::Store& store_;

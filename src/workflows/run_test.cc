@@ -4,6 +4,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <thread>
+
 #include "base/files.h"
 
 namespace tenfold::workflows {
@@ -183,6 +186,39 @@ TEST_F(RunsTest, DoesAnEffectOnceHoweverOftenItIsKilled) {
   EXPECT_EQ(runs_->Get(ctx_, id)->output, Json("all"));
   EXPECT_EQ(store_->Read(ctx_, [](data::ReadTx& tx) { return tx.Count<Effect>(); }), 200);
   EXPECT_EQ(store_->Read(ctx_, [](data::ReadTx& tx) { return tx.Count<workflows::Run>(); }), 1);
+}
+
+TEST_F(RunsTest, ASignalThatCameJustBeforeADeathIsHeardAfterTheStart) {
+  const auto function = [](RunContext& run) { return run.WaitFor("go", run.ctx().clock().Now() + 1h); };
+  Begin(function);
+  const auto id = runs_->Start(ctx_, {"test", nullptr, ""});
+  while (runs_->Get(ctx_, id)->state != RunState::kWaiting) std::this_thread::sleep_for(1ms);
+  // The process dies between the signal's commit and the run's next call: what is left is what the commit wrote.
+  runs_.reset();
+  store_->Write(ctx_, [&](data::WriteTx& tx) {
+    tx.Add(RunStep{id + "/signal:go", id, "signal:go", nullptr, "yes", 1, 1, 1, 0});
+    auto run = *tx.Get<workflows::Run>(id);
+    run.state = RunState::kQueued;
+    tx.Put(run);
+  });
+  Begin(function);
+  EXPECT_EQ(runs_->Await(ctx_, id).output, "yes");
+}
+
+TEST_F(RunsTest, ASignalMakesAWaitingRunQueuedInItsOwnCommit) {
+  std::atomic<bool> hold{true};
+  std::atomic<int> calls{0};
+  Begin([&](RunContext& run) {
+    if (++calls == 2)
+      while (hold) std::this_thread::sleep_for(1ms);
+    return run.WaitFor("go", run.ctx().clock().Now() + 1h);
+  });
+  const auto id = runs_->Start(ctx_, {"test", nullptr, ""});
+  while (runs_->Get(ctx_, id)->state != RunState::kWaiting) std::this_thread::sleep_for(1ms);
+  runs_->Signal(ctx_, id, "go", "yes");
+  EXPECT_EQ(runs_->Get(ctx_, id)->state, RunState::kQueued);
+  hold = false;
+  EXPECT_EQ(runs_->Await(ctx_, id).output, "yes");
 }
 
 }  // namespace

@@ -2,6 +2,7 @@ import * as Dialog from "@radix-ui/react-dialog";
 import { useEffect, useRef, useState } from "react";
 import { api, type Citation, type StoredDocument } from "../api";
 import { splitAtBytes } from "../bytes";
+import { CloseIcon } from "./icons";
 import { Markdown } from "./markdown";
 
 /// The cited document with its passage marked and in view. Escape closes it.
@@ -26,7 +27,7 @@ export function DocumentPanel({ citation, onClose }: { citation: Citation; onClo
           <header>
             <Dialog.Title>{citation.title}</Dialog.Title>
             <Dialog.Close className="icon" aria-label="Close">
-              ✕
+              <CloseIcon />
             </Dialog.Close>
           </header>
           <p className="hint">{citation.uri}</p>

@@ -1,5 +1,6 @@
 import { useState } from "react";
 import { api } from "../api";
+import { DownIcon, UpIcon } from "./icons";
 
 /// Thumbs; the one down asks what was wrong.
 export function Feedback({ answer }: { answer: string }) {
@@ -28,10 +29,10 @@ export function Feedback({ answer }: { answer: string }) {
   return (
     <>
       <button className="icon" aria-label="Good answer" aria-pressed={rating === 1} onClick={() => rate(1)}>
-        👍
+        <UpIcon />
       </button>
       <button className="icon" aria-label="Bad answer" aria-pressed={rating === -1} onClick={() => rate(-1)}>
-        👎
+        <DownIcon />
       </button>
       {asking && (
         <form

@@ -2,6 +2,7 @@ import { useState } from "react";
 import { Link } from "wouter";
 import { type Citation, type Message } from "../api";
 import { Feedback } from "./feedback";
+import { CopyIcon, DoneIcon } from "./icons";
 import { Markdown } from "./markdown";
 import { ToolCard } from "./tool_card";
 
@@ -46,7 +47,7 @@ export function MessageView(props: { message: Message; streaming: boolean; onCit
               });
             }}
           >
-            {copied ? "✓" : "⧉"}
+            {copied ? <DoneIcon /> : <CopyIcon />}
           </button>
           <Feedback answer={answer} />
           <Link className="link" href={`/answers/${answer}`}>

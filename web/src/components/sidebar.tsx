@@ -1,6 +1,7 @@
 import { useState } from "react";
 import { Link, useLocation } from "wouter";
 import { api, type ChatEntry, type User } from "../api";
+import { CloseIcon } from "./icons";
 
 interface Props {
   chats: ChatEntry[];
@@ -48,7 +49,7 @@ export function Sidebar({ chats, current, user, open, onClose, onSignOut, onDele
                     {chat.title}
                   </Link>
                   <button className="icon" aria-label={`Delete the chat “${chat.title}”`} onClick={() => setAsked(chat.id)}>
-                    ✕
+                    <CloseIcon />
                   </button>
                 </>
               )}

@@ -43,7 +43,7 @@ export function AnswersPage() {
                   <td>{new Date(answer.asked_at).toLocaleString()}</td>
                   <td>{answer.refused ? "refused" : answer.route.replace("_", " ")}</td>
                   <td>{Math.round(answer.grounding * 100)} %</td>
-                  <td>{answer.rating > 0 ? "👍" : answer.rating < 0 ? "👎" : ""}</td>
+                  <td>{answer.rating > 0 ? "good" : answer.rating < 0 ? "bad" : ""}</td>
                   <td>{Math.round(answer.total_us / 1000)} ms</td>
                 </tr>
               ))}

@@ -4,6 +4,7 @@ import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { api, ApiError, csrfHeader, errorText, type About, type ChatEntry, type Citation, type Message, type User } from "../api";
 import { Composer } from "../components/composer";
 import { DocumentPanel } from "../components/document_panel";
+import { MenuIcon } from "../components/icons";
 import { MessageView } from "../components/message_view";
 import { Sidebar } from "../components/sidebar";
 
@@ -88,7 +89,7 @@ function Conversation({ id, about, user, onSignOut, initial }: { id: string; abo
       <main className="chat">
         <header>
           <button className="icon menu" aria-label="Open the list of chats" onClick={() => setDrawer(true)}>
-            ☰
+            <MenuIcon />
           </button>
           <h1>{about.name}</h1>
         </header>

@@ -4,6 +4,14 @@ import { api, type Pedigree } from "../api";
 
 const ms = (us: number) => (us < 10_000 ? (us / 1000).toFixed(1) : Math.round(us / 1000).toLocaleString()) + " ms";
 
+/// A verdict's detail in words: numbers with two digits.
+const detail = (value: unknown): string =>
+  value !== null && typeof value === "object"
+    ? Object.entries(value)
+        .map(([name, item]) => `${name.replace("_", " ")} ${typeof item === "number" && !Number.isInteger(item) ? item.toFixed(2) : String(item)}`)
+        .join(", ")
+    : String(value);
+
 function Section({ title, children }: { title: string; children: ReactNode }) {
   return (
     <section className="card">
@@ -68,7 +76,7 @@ export function PedigreePage({ id, staff }: { id: string; staff: boolean }) {
           <div><dt>Asked</dt><dd>{new Date(found.asked_at).toLocaleString()} by {found.user}</dd></div>
           <div><dt>Way</dt><dd>{found.route.replace("_", " ")}{found.refused ? ", refused" : ""}</dd></div>
           <div><dt>Grounding</dt><dd>{Math.round(found.grounding * 100)} % of what was written is supported</dd></div>
-          {found.feedback && <div><dt>Feedback</dt><dd>{found.feedback.rating > 0 ? "👍" : "👎"} {found.feedback.comment}</dd></div>}
+          {found.feedback && <div><dt>Feedback</dt><dd>{found.feedback.rating > 0 ? "good" : "bad"}{found.feedback.comment && `: ${found.feedback.comment}`}</dd></div>}
         </dl>
       </Section>
       <Section title="Sources">
@@ -100,7 +108,7 @@ export function PedigreePage({ id, staff }: { id: string; staff: boolean }) {
           {found.verdicts.map((verdict, index) => (
             <li key={index}>
               <strong>{verdict.name}</strong>: {verdict.verdict}{verdict.score === undefined ? "" : ` (${verdict.score.toFixed(2)})`}
-              {verdict.detail ? <span className="hint"> {typeof verdict.detail === "string" ? verdict.detail : JSON.stringify(verdict.detail)}</span> : null}
+              {verdict.detail ? <span className="hint"> {detail(verdict.detail)}</span> : null}
             </li>
           ))}
         </ul>
