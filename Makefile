@@ -1,7 +1,7 @@
 # The short door; CMakePresets.json holds the truth.
 LLAMA = $$(scripts/fetch_llama)
 
-.PHONY: run web models build test bench asan tsan format lint setup clean
+.PHONY: run web models build test setup-test kill9 bench asan tsan format lint setup clean
 HOME_FOLDER ?= $(HOME)/.tenfold/shop
 LISTEN ?= 127.0.0.1:8080
 
@@ -22,7 +22,9 @@ build: setup
 	@cmake --preset release -DTENFOLD_LLAMA="$(LLAMA)" >build-configure.log 2>&1 || { tail -30 build-configure.log; exit 1; }
 	@cmake --build --preset release
 
-test: build
+# Models are fetched for the tests that need them; where that cannot be, those tests say that they were left out.
+test: setup-test build web
+	-@bin/tenfold models pull all-minilm-l6-v2 >/dev/null && bin/tenfold models pull smollm2-135m-instruct >/dev/null && bin/tenfold models pull qwen2.5-coder-0.5b-instruct >/dev/null
 	@ctest --preset release
 
 asan tsan: setup
@@ -37,6 +39,12 @@ bench: setup
 
 setup:
 	@scripts/setup build run
+setup-test:
+	@scripts/setup build run test
+
+# The full proof: 500 kills under load, about 12 minutes.
+kill9: build
+	@python3 tests/fault/kill9.py bin/tenfold 500
 
 format:
 	@git ls-files '*.h' '*.cc' | xargs clang-format-19 -i

@@ -49,9 +49,31 @@ struct Child {
   }
 };
 
+/// A child that ends without reading its input must not end us: SIGPIPE is held back on this thread and taken away again.
+class NoSigpipe {
+ public:
+  NoSigpipe() {
+    sigemptyset(&pipe_);
+    sigaddset(&pipe_, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &pipe_, &before_);
+  }
+  ~NoSigpipe() {
+    if (sigismember(&before_, SIGPIPE)) return;
+    const timespec now{};
+    while (sigtimedwait(&pipe_, nullptr, &now) == SIGPIPE) {
+    }
+    pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+  }
+  NoSigpipe(const NoSigpipe&) = delete;
+  NoSigpipe& operator=(const NoSigpipe&) = delete;
+
+ private:
+  sigset_t pipe_, before_;
+};
 }  // namespace
 
 ProcessResult RunProcess(const Context& ctx, const ProcessSpec& spec) {
+  const NoSigpipe no_sigpipe;
   ctx.Check();
   Pipe in, out, err;
   posix_spawn_file_actions_t actions;
