@@ -1,5 +1,5 @@
 // A turn is one run: guard -> route -> tool or search -> write -> record. What is recorded as a step is what must not be done twice or could come out
-// differently the second time (search, generation, effects); guards and routing are functions of the message and are simply computed again.
+// differently the second time (search with generation, effects); guards and routing are functions of the message and are simply computed again.
 #include "agents/assistant.h"
 
 #include <re2/re2.h>
@@ -23,6 +23,15 @@ struct TurnInput {
   std::vector<models::ChatMessage> history;
 };
 TENFOLD_DESCRIBE(TurnInput, (version), (chat), (history))
+
+/// What the step of a knowledge answer records.
+struct KnowledgeAnswer {
+  std::int64_t commit = 0;
+  JsonArray searches;
+  JsonArray evidence;
+  Written written;
+};
+TENFOLD_DESCRIBE(KnowledgeAnswer, (commit), (searches), (evidence), (written))
 
 std::string KeyOf(const Principal& user, std::string_view client_id) { return user.user + "/" + std::string(client_id); }
 
@@ -114,49 +123,64 @@ class Turn {
           query = guards_->Mask(before->content).substr(0, 500) + "\n" + question;
           break;
         }
-    const auto& config = version_.config;
     const auto questions = query == question ? SplitQuestion(question) : std::vector{question};
-    const auto step = run_.Step("search_knowledge", {.timeout = 5s, .input = JsonObject{{"queries", ToJson(questions)}}}, [&](const Context& ctx) {
-      std::vector<WriterPart> found;
-      retrieval::RetrieveOptions options{config.retrieval.passages, std::nullopt, true, config.retrieval.synonyms};
-      for (const auto& one : questions) {
-        // A follow-up, and the second half of a question, seldom name again what they are about: passages are found by both, sentences chosen by the half.
-        const auto searched = query != question ? query : &one == questions.data() ? one : questions.front() + " " + one;
-        if (searched != one) options.focus = one;
-        found.push_back({one, query == question ? "" : query, parts_.retriever.Retrieve(ctx, searched, options)});
-      }
-      return ToJson(found);
+    // Search and writing are one recorded step: what is read and what is said of it belong together.
+    const auto step = run_.Step("answer_from_knowledge", {.timeout = std::chrono::milliseconds(kTurnTimeout), .input = JsonObject{{"queries", ToJson(questions)}}}, [&](const Context& ctx) {
+      return ToJson(SearchAndWrite(ctx, questions, query == question ? std::string() : query));
     });
-    auto parts = FromJson<std::vector<WriterPart>>(step, Unknown::kIgnore);
+    const auto result = FromJson<KnowledgeAnswer>(step, Unknown::kIgnore);
+    answer_.commit = result.commit;
+    for (const auto& search : result.searches) answer_.tools.get_array().push_back(search);
+    for (const auto& verdict : result.evidence) answer_.verdicts.get_array().push_back(verdict);
+    const auto& written = result.written;
+    if (written.refused) {
+      Say(version_.config.prompt.refuse_text, "search_knowledge", true);
+    } else {
+      answer_.text = written.text;
+      answer_.grounding = written.grounding;
+    }
+    answer_.sources = written.sources;
+    answer_.sentences = written.sentences;
+    answer_.model = written.model;
+    answer_.prompt_tokens = written.usage.prompt_tokens;
+    answer_.cached_tokens = written.usage.cached_tokens;
+    answer_.completion_tokens = written.usage.completion_tokens;
+    for (const auto& verdict : written.verdicts) answer_.verdicts.get_array().push_back(verdict);
+    run_.ctx().budget().SpendTokens(static_cast<std::int64_t>(written.usage.prompt_tokens) + written.usage.completion_tokens);
+  }
+
+  KnowledgeAnswer SearchAndWrite(const Context& ctx, const std::vector<std::string>& questions, const std::string& follow_up) {
+    const auto& config = version_.config;
+    KnowledgeAnswer out;
+    std::vector<WriterPart> parts;
+    retrieval::RetrieveOptions options{config.retrieval.passages, std::nullopt, true, config.retrieval.synonyms, {}};
+    for (const auto& one : questions) {
+      // A follow-up, and the second half of a question, seldom name again what they are about: passages are found by both, sentences chosen by the half.
+      const auto searched = !follow_up.empty() ? follow_up : &one == questions.data() ? one : questions.front() + " " + one;
+      options.focus = searched == one ? std::string() : one;
+      const auto searching = ctx.Child("search_knowledge");
+      parts.push_back({one, follow_up, parts_.retriever.Retrieve(searching, searched, options)});
+    }
     for (const auto& part : parts) {
-      answer_.commit = part.found.commit;
-      answer_.tools.get_array().push_back(JsonObject{{"name", "search_knowledge"}, {"input", JsonObject{{"query", part.question}}}, {"output", JsonObject{{"passages", static_cast<std::int64_t>(part.found.passages.size())}, {"support", part.found.support}}}});
-      answer_.verdicts.get_array().push_back(JsonObject{{"name", "evidence"}, {"verdict", part.found.support >= config.retrieval.min_support ? "enough" : "not enough"}, {"score", part.found.support},
-                                                        {"detail", JsonObject{{"needed", config.retrieval.min_support}, {"passage_cosine", part.found.passage_cosine}, {"sentence_cosine", part.found.sentence_cosine}, {"coverage", part.found.coverage}}}});
+      const auto& found = part.found;
+      out.commit = found.commit;
+      out.searches.push_back(JsonObject{{"name", "search_knowledge"}, {"input", JsonObject{{"query", part.question}}}, {"output", JsonObject{{"passages", static_cast<std::int64_t>(found.passages.size())}, {"support", found.support}}}});
+      out.evidence.push_back(JsonObject{{"name", "evidence"}, {"verdict", found.support >= config.retrieval.min_support ? "enough" : "not enough"}, {"score", found.support},
+                                        {"detail", JsonObject{{"needed", config.retrieval.min_support}, {"passage_cosine", found.passage_cosine}, {"sentence_cosine", found.sentence_cosine}, {"coverage", found.coverage}}}});
     }
     std::erase_if(parts, [&](const WriterPart& part) { return part.found.support < config.retrieval.min_support; });
     if (parts.empty()) {
-      Say(config.prompt.refuse_text, "search_knowledge", true);
-      return;
+      out.written.refused = true;
+      return out;
     }
     run_.Emit("stage", JsonObject{{"stage", "writing"}});
     Writer writer({config, *guards_, parts});
     writer.on_source = [&](const Json& source) { run_.Emit("source", source); };
     writer.on_text = [&](const std::string& text) { EmitText(text); };
     const auto generator = parts_.generator(config.model.generator);
-    const auto written = run_.Step("generate", {.timeout = std::chrono::milliseconds(kTurnTimeout)}, [&](const Context& ctx) { return ToJson(writer.Write(ctx, generator.get())); });
-    const auto result = FromJson<Written>(written, Unknown::kIgnore);
-    if (result.refused) Say(config.prompt.refuse_text, "search_knowledge", true);
-    else answer_.text = result.text;
-    answer_.grounding = result.grounding;
-    answer_.sources = result.sources;
-    answer_.sentences = result.sentences;
-    answer_.model = result.model;
-    answer_.prompt_tokens = result.usage.prompt_tokens;
-    answer_.cached_tokens = result.usage.cached_tokens;
-    answer_.completion_tokens = result.usage.completion_tokens;
-    for (const auto& verdict : result.verdicts) answer_.verdicts.get_array().push_back(verdict);
-    run_.ctx().budget().SpendTokens(static_cast<std::int64_t>(result.usage.prompt_tokens) + result.usage.completion_tokens);
+    const auto writing = ctx.Child("generate");
+    out.written = writer.Write(writing, generator.get());
+    return out;
   }
 
   void UseTool(const Route& route) {
@@ -210,15 +234,14 @@ class Turn {
     const auto masked = guards_->Mask(answer_.text);
     auto stored = answer_;
     stored.text = masked;
-    auto output = run_.StepInStore("answer", nullptr, [&](data::WriteTx& tx) {
+    run_.AtEnd([stored](data::WriteTx& tx) {
       monitoring::PutAnswer(tx, stored);
-      for (const auto& source : answer_.sources.get_array())
-        tx.Put(retrieval::LineageEdge{"answered/" + answer_.id + "/" + ToText(source.get_object().at("number")), std::string(AsView(source.get_object().at("document").get_object().at("id").get_string())), answer_.id,
-                                      "answered", answer_.id});
-      return JsonObject{{"answer", answer_.id}, {"text", answer_.text}, {"refused", answer_.refused}};
+      for (const auto& source : stored.sources.get_array())
+        tx.Put(retrieval::LineageEdge{"answered/" + stored.id + "/" + ToText(source.get_object().at("number")), std::string(AsView(source.get_object().at("document").get_object().at("id").get_string())), stored.id,
+                                      "answered", stored.id});
     });
     monitoring::CountAnswer(parts_.metrics, answer_);
-    return output;
+    return JsonObject{{"answer", answer_.id}, {"text", answer_.text}, {"refused", answer_.refused}};
   }
 
   const AssistantParts& parts_;

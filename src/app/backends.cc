@@ -2,6 +2,7 @@
 
 #include "models/bert_embedder.h"
 #include "models/llama_generator.h"
+#include "models/recent_embeddings.h"
 
 namespace tenfold::app {
 namespace {
@@ -42,7 +43,7 @@ std::unique_ptr<models::Embedder> OpenEmbedder(std::string_view name, const std:
   const auto folder = models / std::filesystem::path(name).filename();
   if (!std::filesystem::exists(folder / "model.safetensors"))
     throw Error(Code::kNotFound, "the embedding model '" + std::string(name) + "' is not here; fetch it with 'tenfold models pull " + std::string(name) + "', or start with --no-models", "models.embedder");
-  return models::OpenBertEmbedder(folder);
+  return std::make_unique<models::RecentEmbeddings>(models::OpenBertEmbedder(folder));
 }
 
 std::unique_ptr<models::Generator> OpenGenerator(std::string_view name, const std::filesystem::path& models, const ModelSettings& settings) {

@@ -248,25 +248,37 @@ void Runs::Execute(const std::string& id) {
     return;
   }
   std::int64_t emitted = 0;
+  std::vector<std::string> lost;
   {
     const std::lock_guard lock(mutex_);
     if (events.size() > live->events.size()) {
+      // From an earlier process. What an unfinished step had emitted goes: the step is done again and may say it differently.
+      std::int64_t kept = 0;
+      for (const auto& [name, step] : steps) kept = std::max(kept, step.events);
+      for (auto i = static_cast<std::size_t>(kept); i < events.size(); ++i) lost.push_back(events[i].id);
+      events.resize(std::min(events.size(), static_cast<std::size_t>(kept)));
       live->events = std::move(events);
       live->durable = live->events.size();
     }
     emitted = static_cast<std::int64_t>(live->events.size());
   }
+  if (!lost.empty())
+    store_.Write(system, [&](data::WriteTx& tx) {
+      for (const auto& event : lost) tx.Delete<RunEvent>(event);
+    });
   const auto trace = std::make_shared<Trace>();
   const auto span = Span::StartRoot("run " + run->kind, trace, clock_);
   const auto signals = static_cast<std::size_t>(std::count_if(steps.begin(), steps.end(), [](const auto& step) { return step.first.starts_with("signal:"); }));
+  std::function<void(data::WriteTx&)> at_end;
   const auto finish = [&](RunState state) {
     span->Set("state", ToJson(state));
     span->End();
-    Finish(std::move(*run), state, signals, trace->Take());
+    Finish(std::move(*run), state, signals, trace->Take(), at_end);
   };
   RunContext run_context(*this, *run, std::move(steps), ContextOf(*run, clock_, live->cancellation, span, options_.run_timeout), emitted);
   try {
     run->output = functions_.at(run->kind)(run_context);
+    at_end = std::move(run_context.at_end_);
     finish(RunState::kFinished);
   } catch (const Suspended& suspended) {
     run->wake_us = suspended.wake_us;
@@ -291,7 +303,7 @@ void Runs::Execute(const std::string& id) {
   }
 }
 
-void Runs::Finish(Run run, RunState state, std::size_t signals, std::vector<SpanRecord> spans) {
+void Runs::Finish(Run run, RunState state, std::size_t signals, std::vector<SpanRecord> spans, const std::function<void(data::WriteTx&)>& also) {
   run.state = state;
   if (Ended(state)) {
     run.finished_us = ToMicros(clock_.Now());
@@ -314,6 +326,7 @@ void Runs::Finish(Run run, RunState state, std::size_t signals, std::vector<Span
       const auto known = std::count_if(recorded.begin(), recorded.end(), [](const RunStep& step) { return step.name.starts_with("signal:"); });
       run.state = static_cast<std::size_t>(known) > signals ? RunState::kQueued : RunState::kWaiting;
     }
+    if (also) also(tx);
     tx.Put(run);
     monitoring::PutTrace(tx, run.id, spans, options_.max_traces);
   });

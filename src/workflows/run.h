@@ -100,6 +100,8 @@ class RunContext {
   /// A step whose effect is a write: the effect and the record of the step are one commit, so it happens exactly once.
   Json StepInStore(std::string_view name, const Json& input, const std::function<Json(data::WriteTx&)>& work);
   /// What was signalled under `signal`, or null once `until` has passed. If neither, the run leaves its thread and is called again later.
+  /// What is written in the commit that finishes the run: it happens exactly once, and only if the function returns.
+  void AtEnd(std::function<void(data::WriteTx&)> work) { at_end_ = std::move(work); }
   Json WaitFor(std::string_view signal, TimePoint until);
   void SleepUntil(TimePoint at);
   /// Appends to the run's event log. Readers see it at once; it becomes durable with the next step, in groups of 64, or at the run's end.
@@ -118,6 +120,7 @@ class RunContext {
   std::int64_t emitted_;      // events of earlier calls; this many Emits are repetitions
   std::int64_t next_event_ = 0;
   bool replaying_ = false;
+  std::function<void(data::WriteTx&)> at_end_;
 };
 
 /// A kind of run. Returns the run's output. Must be deterministic outside Step, but for reading what cannot change.
@@ -182,7 +185,7 @@ class Runs {
   /// Writes `step` and the events before it in one commit.
   void Record(const std::string& id, const std::function<void(data::WriteTx&)>& also);
   /// `signals`: how many signals the call knew of. One that came since makes a waiting run queued, in the same commit.
-  void Finish(Run run, RunState state, std::size_t signals, std::vector<SpanRecord> spans);
+  void Finish(Run run, RunState state, std::size_t signals, std::vector<SpanRecord> spans, const std::function<void(data::WriteTx&)>& also);
   void WakeLoop();
 
   data::Store& store_;
