@@ -87,7 +87,8 @@ std::int64_t Writer::Cite(std::size_t passage, std::string_view quote) {
 }
 
 void Writer::Emit(const std::string& text) {
-  const auto safe = filter_->Push((out_.text.empty() ? "" : new_paragraph_ ? "\n\n" : " ") + text);
+  const auto safe = filter_->Push((!begun_ ? "" : new_paragraph_ ? "\n\n" : " ") + text);
+  begun_ = true;
   new_paragraph_ = false;
   if (safe.empty()) return;
   out_.text += safe;
@@ -124,7 +125,8 @@ void Writer::Quote(const WriterPart& part, std::size_t limit, double share_of_be
   std::vector<const retrieval::Evidence*> quoted;
   for (const auto& evidence : part.found.evidence) {
     if (quoted.size() == limit || evidence.score < share_of_best * best) break;
-    if (!Says(evidence.text)) quoted.push_back(&evidence);
+    // A word or two is a heading of a plain text file, not a sentence.
+    if (std::count(evidence.text.begin(), evidence.text.end(), ' ') >= 2 && !Says(evidence.text)) quoted.push_back(&evidence);
   }
   std::sort(quoted.begin(), quoted.end(), [](const auto* a, const auto* b) { return a->passage != b->passage ? a->passage < b->passage : a->begin < b->begin; });
   std::string heading;
@@ -188,7 +190,7 @@ Written Writer::Write(const Context& ctx, models::Generator* generator) {
       }
   filter_ = in_.guards.MakeFilter(texts_);
   for (const auto& part : in_.parts) {
-    new_paragraph_ = !out_.text.empty();
+    new_paragraph_ = begun_;
     if (generator) Generate(ctx, *generator, part);
     else Quote(part, 3, 0.8);
   }

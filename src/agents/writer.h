@@ -72,7 +72,7 @@ class Writer {
   std::unique_ptr<OutputFilter> filter_;
   Written out_;
   std::size_t supported_ = 0, factual_ = 0;
-  bool new_paragraph_ = false;
+  bool begun_ = false, new_paragraph_ = false;
 };
 
 }  // namespace tenfold::agents
