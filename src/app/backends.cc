@@ -1,7 +1,10 @@
 #include "app/backends.h"
 
+#include <cstdlib>
+
 #include "models/bert_embedder.h"
 #include "models/llama_generator.h"
+#include "models/openai_backend.h"
 #include "models/recent_embeddings.h"
 
 namespace tenfold::app {
@@ -38,24 +41,63 @@ std::unique_ptr<data::Store> OpenStore(std::string_view url, const std::filesyst
   return backend.open(path.string(), std::move(tables));
 }
 
-std::unique_ptr<models::Embedder> OpenEmbedder(std::string_view name, const std::filesystem::path& models) {
-  if (name == "none") return nullptr;
-  const auto folder = models / std::filesystem::path(name).filename();
-  if (!std::filesystem::exists(folder / "model.safetensors"))
-    throw Error(Code::kNotFound, "the embedding model '" + std::string(name) + "' is not here; fetch it with 'tenfold models pull " + std::string(name) + "', or start with --no-models", "models.embedder");
-  return std::make_unique<models::RecentEmbeddings>(models::OpenBertEmbedder(folder));
+namespace {
+
+std::string KeyFromEnvironment() {
+  for (const char* name : {"TENFOLD_OPENAI_API_KEY", "OPENAI_API_KEY"})
+    if (const char* key = std::getenv(name); key && *key) return key;
+  return {};
 }
 
-std::unique_ptr<models::Generator> OpenGenerator(std::string_view name, const std::filesystem::path& models, const ModelSettings& settings) {
+[[noreturn]] void ThrowNotHere(std::string_view kind, std::string_view name, std::string_view setting) {
+  throw Error(Code::kNotFound, "the " + std::string(kind) + " '" + std::string(name) + "' is not here; fetch it with 'tenfold models pull " + std::string(name) + "', or start with --no-models", std::string(setting));
+}
+
+// A name without a scheme is a model of the catalogue.
+std::unique_ptr<models::Embedder> OpenCatalogEmbedder(std::string_view name, const std::filesystem::path& models, const ModelSettings&) {
+  const auto folder = models / std::filesystem::path(name).filename();
+  if (!std::filesystem::exists(folder / "model.safetensors")) ThrowNotHere("embedding model", name, "models.embedder");
+  return models::OpenBertEmbedder(folder);
+}
+std::unique_ptr<models::Embedder> OpenRemoteEmbedder(std::string_view url, const std::filesystem::path&, const ModelSettings&) {
+  return models::OpenOpenAiEmbedder(Context::System("models").WithTimeout(std::chrono::seconds(30)), url, KeyFromEnvironment());
+}
+std::unique_ptr<models::Generator> OpenCatalogGenerator(std::string_view name, const std::filesystem::path& models, const ModelSettings& settings) {
   const auto file = models / std::filesystem::path(name).filename() / "model.gguf";
-  if (!std::filesystem::exists(file))
-    throw Error(Code::kNotFound, "the model '" + std::string(name) + "' is not here; fetch it with 'tenfold models pull " + std::string(name) + "', or start with --no-models", "models.generator");
+  if (!std::filesystem::exists(file)) ThrowNotHere("model", name, "models.generator");
   models::LlamaOptions options;
   options.context_tokens = settings.context_tokens;
   options.threads = settings.threads;
   options.queue = settings.queue;
   options.name = name;
   return models::OpenLlamaGenerator(models::PrepareGguf(Context::System("models"), file, "q4_0"), options);
+}
+std::unique_ptr<models::Generator> OpenRemoteGenerator(std::string_view url, const std::filesystem::path&, const ModelSettings&) { return models::OpenOpenAiGenerator(url, KeyFromEnvironment()); }
+
+using OpenEmbedderFunction = std::unique_ptr<models::Embedder> (*)(std::string_view, const std::filesystem::path&, const ModelSettings&);
+constexpr Backend<OpenEmbedderFunction> kEmbedders[] = {
+    {"catalog", OpenCatalogEmbedder, "a model of 'tenfold models list'; the default scheme"},
+    {"openai", OpenRemoteEmbedder, "openai:https://host/v1#model, key in $OPENAI_API_KEY"},
+};
+using OpenGeneratorFunction = std::unique_ptr<models::Generator> (*)(std::string_view, const std::filesystem::path&, const ModelSettings&);
+constexpr Backend<OpenGeneratorFunction> kGenerators[] = {
+    {"catalog", OpenCatalogGenerator, "a model of 'tenfold models list' on llama.cpp; the default scheme"},
+    {"openai", OpenRemoteGenerator, "openai:https://host/v1#model, key in $OPENAI_API_KEY"},
+};
+std::string WithScheme(std::string_view name) { return name.find(':') == std::string_view::npos ? "catalog:" + std::string(name) : std::string(name); }
+std::string_view WithoutCatalog(std::string_view url) { return url.starts_with("catalog:") ? url.substr(8) : url; }
+
+}  // namespace
+
+std::unique_ptr<models::Embedder> OpenEmbedder(std::string_view name, const std::filesystem::path& models, const ModelSettings& settings) {
+  if (name == "none") return nullptr;
+  const auto url = WithScheme(name);
+  return std::make_unique<models::RecentEmbeddings>(FindBackend(kEmbedders, url, "embedder", "models.embedder").open(WithoutCatalog(url), models, settings));
+}
+
+std::unique_ptr<models::Generator> OpenGenerator(std::string_view name, const std::filesystem::path& models, const ModelSettings& settings) {
+  const auto url = WithScheme(name);
+  return FindBackend(kGenerators, url, "generator", "models.generator").open(WithoutCatalog(url), models, settings);
 }
 
 }  // namespace tenfold::app

@@ -15,9 +15,9 @@ namespace tenfold::app {
 /// "sqlite:<path>"; a relative path lies in `home`. Errors: kInvalidArgument naming the schemes this build has.
 std::unique_ptr<data::Store> OpenStore(std::string_view url, const std::filesystem::path& home, std::vector<data::Table> tables);
 
-/// A folder of the catalogue below `models`, or "none" (null). Errors: kNotFound with the fix.
-std::unique_ptr<models::Embedder> OpenEmbedder(std::string_view name, const std::filesystem::path& models);
-/// A GGUF model of the catalogue below `models`. Errors: kNotFound with the fix, kDataLoss, kResourceExhausted (memory).
+/// A model of the catalogue, whose files lie below `models`, an openai: URL, or "none" (null). Errors: kNotFound with the fix, kInvalidArgument (scheme), kUnavailable.
+std::unique_ptr<models::Embedder> OpenEmbedder(std::string_view name, const std::filesystem::path& models, const ModelSettings& settings);
+/// The same for generators. Errors: also kDataLoss, kResourceExhausted (memory).
 std::unique_ptr<models::Generator> OpenGenerator(std::string_view name, const std::filesystem::path& models, const ModelSettings& settings);
 
 }  // namespace tenfold::app

@@ -49,7 +49,7 @@ std::filesystem::path ProgramFolder() { return std::filesystem::read_symlink("/p
 
 Services::Services(std::filesystem::path home_folder, const Settings& chosen, WithModels with_models)
     : home(PrepareHome(std::move(home_folder))), settings(chosen), clock(SystemClock()), lock_(home),
-      embedder(with_models == WithModels::kYes ? OpenEmbedder(settings.models.embedder, CacheFolder() / "models") : nullptr), index(embedder ? embedder->dim() : 0), with_models_(with_models) {
+      embedder(with_models == WithModels::kYes ? OpenEmbedder(settings.models.embedder, CacheFolder() / "models", settings.models) : nullptr), index(embedder ? embedder->dim() : 0), with_models_(with_models) {
   store = OpenStore(settings.data.store, home, AllTables());
   is_new = store->commit() == 0;
   store->Follow(index);

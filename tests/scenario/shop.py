@@ -59,6 +59,17 @@ with tempfile.TemporaryDirectory() as home:
                 print("left out: the browser test needs chromium")
         else:
             print("left out: the AI SDK and browser tests need 'make web'")
+        if with_models:
+            # The openai: back end against a real server of that protocol: another Tenfold.
+            with tempfile.TemporaryDirectory() as other:
+                pathlib.Path(other, "tenfold.yaml").write_text(f'models:\n  generator: "openai:{url}/v1#{MODEL}"\n  embedder: "openai:{url}/v1#all-minilm-l6-v2"\n')
+                environment = {**os.environ, "OPENAI_API_KEY": key}
+                ingest = subprocess.run([BIN, "ingest", f"folder:{ROOT}/examples/shop/help", "--home", other], env=environment, capture_output=True, text=True, timeout=300)
+                ask = subprocess.run([BIN, "ask", "How long do I have to return an item?", "--json", "--home", other], env=environment, capture_output=True, text=True, timeout=120)
+                good = ingest.returncode == 0 and ask.returncode == 0 and "60 days" in ask.stdout and f"openai:{url}" in ask.stdout
+                count("openai: back ends", "1 passed, 0 failed" if good else f"{ingest.stderr[-500:]} {ask.stdout} {ask.stderr}\n0 passed, 1 failed")
+                wrong = subprocess.run([BIN, "ask", "How long do I have to return an item?", "--home", other], env={**os.environ, "OPENAI_API_KEY": "wrong"}, capture_output=True, text=True, timeout=120)
+                count("openai: with a wrong key", "1 passed, 0 failed" if wrong.returncode == 4 and "401" in wrong.stderr else f"{wrong.returncode} {wrong.stderr}\n0 passed, 1 failed")
     finally:
         server.terminate()
         server.wait(20)
