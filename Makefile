@@ -1,7 +1,7 @@
 # The short door; CMakePresets.json holds the truth.
 LLAMA = $$(scripts/fetch_llama)
 
-.PHONY: run web models build test setup-test kill9 bench asan tsan format lint setup clean
+.PHONY: run web models build test setup-test kill9 fuzz bench asan tsan format lint setup clean
 HOME_FOLDER ?= $(HOME)/.tenfold/shop
 LISTEN ?= 127.0.0.1:8080
 
@@ -43,6 +43,15 @@ setup:
 	@scripts/setup build run
 setup-test:
 	@scripts/setup build run test
+
+# Each parser of outside bytes for SECONDS_EACH seconds, starting from tests/corpus.
+SECONDS_EACH ?= 30
+fuzz:
+	@scripts/setup build run sanitize
+	@cmake --preset fuzz >build-configure.log 2>&1 || { tail -30 build-configure.log; exit 1; }
+	@cmake --build --preset fuzz
+	@for f in build/fuzz/bin/*_fuzzer; do name=$$(basename $$f _fuzzer); mkdir -p build/fuzz/corpus/$$name tests/corpus/$$name; echo "== $$name"; \
+	  $$f -max_total_time=$(SECONDS_EACH) -max_len=65536 -timeout=10 -rss_limit_mb=4096 -verbosity=0 -print_final_stats=0 build/fuzz/corpus/$$name tests/corpus/$$name || exit 1; done
 
 # The full proof: 500 kills under load, about 12 minutes.
 kill9: build

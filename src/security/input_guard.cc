@@ -94,21 +94,13 @@ void ForEachCharacter(std::string_view text, Visit&& visit) {
     const auto c = static_cast<unsigned char>(text[i]);
     std::size_t length = c < 0x80 ? 1 : c >= 0xF0 ? 4 : c >= 0xE0 ? 3 : c >= 0xC2 ? 2 : 0;
     char32_t code = c < 0x80 ? c : length == 4 ? c & 0x07u : length == 3 ? c & 0x0Fu : c & 0x1Fu;
-    if (length == 0 || i + length > text.size()) {
+    // Overlong forms, surrogates and what lies beyond Unicode are malformed too.
+    if (length == 0 || i + length > text.size() || (length > 1 && !IsUtf8(text.substr(i, length)))) {
       visit(U'\uFFFD', std::string_view("\xEF\xBF\xBD"));
       ++i;
       continue;
     }
-    bool whole = true;
-    for (std::size_t j = 1; j < length; ++j) {
-      whole = whole && (static_cast<unsigned char>(text[i + j]) & 0xC0) == 0x80;
-      code = (code << 6) | (static_cast<unsigned char>(text[i + j]) & 0x3Fu);
-    }
-    if (!whole) {
-      visit(U'\uFFFD', std::string_view("\xEF\xBF\xBD"));
-      ++i;
-      continue;
-    }
+    for (std::size_t j = 1; j < length; ++j) code = (code << 6) | (static_cast<unsigned char>(text[i + j]) & 0x3Fu);
     visit(code, text.substr(i, length));
     i += length;
   }

@@ -15,7 +15,7 @@ struct Secret {
 };
 
 const std::vector<Secret*>& Secrets() {
-  static const std::vector<Secret*> secrets{
+  static const auto& secrets = *new std::vector<Secret*>{
       new Secret{"private key", RE2(R"((-----BEGIN [A-Z ]*PRIVATE KEY-----(?s:.*?)(?:-----END [A-Z ]*PRIVATE KEY-----|$)))")},
       new Secret{"api key", RE2(R"(\b(tf_[A-Za-z0-9_-]{16,}|sk-[A-Za-z0-9_-]{16,}|gh[pousr]_[A-Za-z0-9]{20,}|xox[abprs]-[A-Za-z0-9-]{10,}|AKIA[0-9A-Z]{16}|AIza[0-9A-Za-z_-]{30,}))")},
       new Secret{"token", RE2(R"(\b(eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}))")},
@@ -91,7 +91,8 @@ std::string OutputGuard::Push(std::string_view piece) {
     re2::StringPiece tail;
     const bool whole = RE2::PartialMatch(re2::StringPiece(pending_.data() + block, pending_.size() - block), block_end, &tail);
     const auto closed = whole ? static_cast<std::size_t>(tail.data() + tail.size() - pending_.data()) : pending_.size() + 1;
-    if (closed > end) end = block;
+    const auto line = pending_.rfind('\n', block);
+    if (closed > end) end = std::min(end, line == std::string::npos ? 0 : line + 1);
   }
   return end ? Release(end) : std::string();
 }

@@ -75,7 +75,7 @@ struct Pattern {
 
 const std::vector<Pattern*>& Patterns() {
   // In order of precedence: a card's digits must not be taken for a phone number.
-  static const std::vector<Pattern*> patterns{
+  static const auto& patterns = *new std::vector<Pattern*>{
       new Pattern{PiiKind::kEmail, "EMAIL", RE2(R"(([A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,24}))"), nullptr},
       new Pattern{PiiKind::kIban, "IBAN", RE2(R"(\b([A-Za-z]{2}\d{2}(?: ?[A-Za-z0-9]{4}){2,7}(?: ?[A-Za-z0-9]{1,3})?)\b)"), IsIban},
       new Pattern{PiiKind::kCard, "CARD", RE2(R"(\b(\d(?:[ -]?\d){12,18})\b)"), IsCard},
