@@ -73,7 +73,9 @@ void RestrictCalls() {
 bool HasLandlock() { return LandlockAbi() >= 1; }
 
 void EnterSandbox(const SandboxLimits& limits, bool allow_without_landlock) {
-  Limit(RLIMIT_AS, limits.memory_bytes, "memory limit");
+#if !(__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
+  Limit(RLIMIT_AS, limits.memory_bytes, "memory limit");  // a sanitizer's shadow memory is terabytes of addresses
+#endif
   Limit(RLIMIT_CPU, limits.cpu_seconds, "cpu limit");
   Limit(RLIMIT_FSIZE, limits.file_bytes, "file size limit");
   Limit(RLIMIT_NOFILE, limits.open_files, "open files limit");

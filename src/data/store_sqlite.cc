@@ -55,12 +55,17 @@ class Database {
     }
     sqlite3_extended_result_codes(db_, 1);
     sqlite3_busy_timeout(db_, 5000);
-    Run("PRAGMA journal_mode=WAL");
-    Run("PRAGMA synchronous=FULL");
-    Run("PRAGMA foreign_keys=OFF");
-    Run(writer ? "PRAGMA cache_size=-16000" : "PRAGMA cache_size=-2000");
-    Run("PRAGMA mmap_size=268435456");
-    if (writer) Run("PRAGMA wal_autocheckpoint=4000");
+    try {
+      Run("PRAGMA journal_mode=WAL");
+      Run("PRAGMA synchronous=FULL");
+      Run("PRAGMA foreign_keys=OFF");
+      Run(writer ? "PRAGMA cache_size=-16000" : "PRAGMA cache_size=-2000");
+      Run("PRAGMA mmap_size=268435456");
+      if (writer) Run("PRAGMA wal_autocheckpoint=4000");
+    } catch (...) {
+      sqlite3_close(db_);  // a file that is no store: the destructor of what never was does not run
+      throw;
+    }
   }
   ~Database() {
     for (auto& [sql, statement] : statements_) sqlite3_finalize(statement);

@@ -4,7 +4,10 @@
 
 namespace tenfold::models {
 std::unique_ptr<Generator> OpenLlamaGenerator(const std::filesystem::path&, LlamaOptions) { throw Error(Code::kUnimplemented, "this program was built without llama.cpp"); }
-std::filesystem::path PrepareGguf(const Context&, const std::filesystem::path& source, std::string_view) { return source; }
+std::filesystem::path PrepareGguf(const Context&, const std::filesystem::path& source, std::string_view format) {
+  if (format == "as_is") return source;
+  throw Error(Code::kUnimplemented, "this program was built without llama.cpp");
+}
 }  // namespace tenfold::models
 
 #else
