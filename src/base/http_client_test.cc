@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "base/http_server.h"
+#include "base/testing.h"
 
 namespace tenfold {
 namespace {
@@ -50,14 +51,6 @@ class HttpClientTest : public testing::Test {
     HttpClientRequest request;
     request.url = base_ + path;
     return Fetch(ctx_, request);
-  }
-  static Code CodeOf(const std::function<void()>& work) {
-    try {
-      work();
-    } catch (const Error& e) {
-      return e.code();
-    }
-    return Code::kInternal;
   }
   std::vector<Endpoint> rows_;
   Metrics metrics_;

@@ -6,20 +6,12 @@
 #include <unistd.h>
 
 #include "base/sandbox.h"
+#include "base/testing.h"
 
 namespace tenfold {
 namespace {
 
 using namespace std::chrono_literals;
-
-Code CodeOf(const std::function<void()>& work) {
-  try {
-    work();
-  } catch (const Error& e) {
-    return e.code();
-  }
-  return Code::kInternal;
-}
 
 TEST(Process, PassesBytesInAndOut) {
   const auto ctx = Context::System("test").WithTimeout(10s);

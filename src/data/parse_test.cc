@@ -4,20 +4,12 @@
 
 #include "base/files.h"
 #include "data/folder.h"
+#include "base/testing.h"
 
 namespace tenfold::data {
 namespace {
 
 using namespace std::chrono_literals;
-
-Code CodeOf(const std::function<void()>& work) {
-  try {
-    work();
-  } catch (const Error& e) {
-    return e.code();
-  }
-  return Code::kInternal;
-}
 
 TEST(Parse, MarkdownKeepsItsTextAndFindsItsTitle) {
   const auto document = ParseMarkdown("---\nlang: en\n---\r\n\r\n# Returns\r\n\r\n\r\nSixty days.  \r\n");

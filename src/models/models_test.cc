@@ -12,6 +12,7 @@
 #include "models/llama_generator.h"
 #include "models/safetensors.h"
 #include "models/wordpiece.h"
+#include "base/testing.h"
 
 namespace tenfold::models {
 namespace {
@@ -22,15 +23,6 @@ namespace fs = std::filesystem;
 fs::path ModelFolder(const std::string& id) {
   const char* cache = std::getenv("TENFOLD_CACHE");
   return (cache && *cache ? fs::path(cache) : fs::path(std::getenv("HOME")) / ".cache" / "tenfold") / "models" / id;
-}
-
-Code CodeOf(const std::function<void()>& work) {
-  try {
-    work();
-  } catch (const Error& e) {
-    return e.code();
-  }
-  return Code::kInternal;
 }
 
 TEST(Catalog, NamesTheNearestModel) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/files.h"
+#include "base/testing.h"
 
 namespace tenfold::registry {
 namespace {
@@ -51,15 +52,6 @@ TEST_F(RegistryTest, AnAliasMovesAndGoesBack) {
   Open();
   EXPECT_EQ(registry_->Resolve(kLive)->version, one);
   EXPECT_EQ(registry_->Resolve(two)->config.model.max_tokens, 99u);
-}
-
-Code CodeOf(const std::function<void()>& work) {
-  try {
-    work();
-  } catch (const Error& e) {
-    return e.code();
-  }
-  return Code::kInternal;
 }
 
 TEST_F(RegistryTest, RefusesWhatCannotBe) {

@@ -5,6 +5,7 @@
 #include "base/files.h"
 #include "security/audit.h"
 #include "security/password.h"
+#include "base/testing.h"
 
 namespace tenfold::security {
 namespace {
@@ -23,14 +24,6 @@ class AccountsTest : public testing::Test {
     request.headers = {{std::move(header), std::move(value)}};
     if (!csrf.empty()) request.headers.emplace_back("x-csrf-token", csrf);
     return request;
-  }
-  Code CodeOf(const std::function<void()>& work) {
-    try {
-      work();
-    } catch (const Error& e) {
-      return e.code();
-    }
-    return Code::kInternal;
   }
   TemporaryFolder folder_;
   ManualClock clock_;

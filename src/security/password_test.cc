@@ -3,18 +3,10 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "base/testing.h"
 
 namespace tenfold::security {
 namespace {
-
-Code CodeOf(const std::function<void()>& work) {
-  try {
-    work();
-  } catch (const Error& e) {
-    return e.code();
-  }
-  return Code::kInternal;
-}
 
 TEST(Password, AcceptsOnlyTheSamePassword) {
   const auto encoded = HashPassword("correct horse");
