@@ -3,7 +3,12 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <limits>
 #include <random>
+
+#ifdef __AVX512VPOPCNTDQ__
+#include <immintrin.h>
+#endif
 
 #include "base/error.h"
 
@@ -11,10 +16,11 @@ namespace tenfold::retrieval {
 namespace {
 
 constexpr int kRounds = 3;
-// How many times k is re-ranked. Measured on 384-dimensional text embeddings: recall@10 passes 0.95 from about 16 on; the floor holds it for small k.
-constexpr std::size_t kRerankFactor = 24;
-constexpr std::size_t kMinRerank = 200;
-constexpr int kQueryBits = 4;
+// How many times k is re-ranked. Measured by bench/search_100k on 384-dimensional text embeddings: 12 gives the recall@10 in docs/performance.md; the floor
+// holds it for small k.
+constexpr std::size_t kRerankFactor = 12;
+constexpr std::size_t kMinRerank = 96;
+constexpr int kQueryBits = 2;
 
 void Hadamard(float* data, std::size_t n) {
   for (std::size_t half = 1; half < n; half *= 2)
@@ -25,6 +31,58 @@ void Hadamard(float* data, std::size_t n) {
         data[j + half] = a - b;
       }
 }
+
+/// Sum over the planes of 2^plane * bits that code and plane share. Shapes: code [words], planes [kQueryBits, words].
+std::uint32_t WeightedOnes(const std::uint64_t* code, const std::uint64_t* planes, std::size_t words) {
+#if defined(__AVX512VPOPCNTDQ__) && defined(__AVX512F__)
+  // Eight words at a time; the codes of 384 dimensions are exactly one step.
+  __m512i sum = _mm512_setzero_si512();
+  std::size_t w = 0;
+  for (; w + 8 <= words; w += 8) {
+    const __m512i bits = _mm512_loadu_si512(code + w);
+    for (int plane = 0; plane < kQueryBits; ++plane) {
+      const __m512i shared = _mm512_and_si512(bits, _mm512_loadu_si512(planes + static_cast<std::size_t>(plane) * words + w));
+      sum = _mm512_add_epi64(sum, _mm512_slli_epi64(_mm512_popcnt_epi64(shared), static_cast<unsigned>(plane)));
+    }
+  }
+  auto weighted = static_cast<std::uint32_t>(_mm512_reduce_add_epi64(sum));
+#else
+  std::uint32_t weighted = 0;
+  std::size_t w = 0;
+#endif
+  for (; w < words; ++w)
+    for (int plane = 0; plane < kQueryBits; ++plane) weighted += static_cast<std::uint32_t>(std::popcount(code[w] & planes[static_cast<std::size_t>(plane) * words + w])) << plane;
+  return weighted;
+}
+
+/// The `size` best of what is added. What is worse than the worst of an earlier full set is not even kept.
+class Shortlist {
+ public:
+  struct Candidate {
+    float estimate;
+    std::uint32_t row;
+  };
+  explicit Shortlist(std::size_t size) : size_(size) { kept_.reserve(4 * size); }
+  void Add(float estimate, std::uint32_t row) {
+    if (estimate <= threshold_) return;
+    kept_.push_back({estimate, row});
+    if (kept_.size() == 4 * size_) Trim();
+  }
+  std::vector<Candidate> Take() {
+    if (kept_.size() > size_) Trim();
+    return std::move(kept_);
+  }
+
+ private:
+  void Trim() {
+    std::nth_element(kept_.begin(), kept_.begin() + static_cast<std::ptrdiff_t>(size_ - 1), kept_.end(), [](const Candidate& a, const Candidate& b) { return a.estimate > b.estimate; });
+    threshold_ = kept_[size_ - 1].estimate;
+    kept_.resize(size_);
+  }
+  const std::size_t size_;
+  float threshold_ = -std::numeric_limits<float>::infinity();
+  std::vector<Candidate> kept_;
+};
 
 std::size_t PaddedOf(std::size_t dim) { return std::max<std::size_t>(64, std::bit_ceil(dim)); }
 
@@ -51,6 +109,7 @@ void VectorIndex::Put(std::uint32_t row, std::span<const float> vector) {
   if ((row + 1) * words_ > codes_.size()) {
     codes_.resize((row + 1) * words_);
     vectors_.resize((row + 1) * dim_);
+    ones_.resize(row + 1);
   }
   std::vector<float> rotated(words_ * 64);
   Rotate(vector, rotated);
@@ -60,6 +119,9 @@ void VectorIndex::Put(std::uint32_t row, std::span<const float> vector) {
     for (std::size_t b = 0; b < 64; ++b) bits |= static_cast<std::uint64_t>(rotated[w * 64 + b] > 0) << b;
     code[w] = bits;
   }
+  std::uint32_t ones = 0;
+  for (std::size_t w = 0; w < words_; ++w) ones += static_cast<std::uint32_t>(std::popcount(code[w]));
+  ones_[row] = static_cast<std::uint16_t>(ones);
   std::copy(vector.begin(), vector.end(), vectors_.begin() + static_cast<std::ptrdiff_t>(row * dim_));
   present_.Set(row);
 }
@@ -69,7 +131,7 @@ void VectorIndex::Remove(std::uint32_t row) { present_.Clear(row); }
 std::vector<Hit> VectorIndex::Search(std::span<const float> query, const Bitmap& filter, std::size_t k) const {
   if (query.size() != dim_) throw Error(Code::kInvalidArgument, "the query has " + std::to_string(query.size()) + " dimensions, the index " + std::to_string(dim_));
   if (k == 0) return {};
-  // The query keeps four bits a dimension, as bit planes: the inner product with a row's signs is then a few popcounts.
+  // The query keeps two bits a dimension, as bit planes: the inner product with a row's signs is then a few popcounts.
   const std::size_t padded = words_ * 64;
   std::vector<float> rotated(padded);
   Rotate(query, rotated);
@@ -81,33 +143,22 @@ std::vector<Hit> VectorIndex::Search(std::span<const float> query, const Bitmap&
     for (int bit = 0; bit < kQueryBits; ++bit) planes[static_cast<std::size_t>(bit) * words_ + i / 64] |= static_cast<std::uint64_t>(level >> bit & 1) << i % 64;
   }
   const float base = *low;
-  struct Candidate {
-    float estimate;
-    std::uint32_t row;
-  };
-  std::vector<Candidate> candidates;
+  const auto rerank = std::max(kMinRerank, k * kRerankFactor);
+  Shortlist shortlist(rerank);
   for (std::size_t block = 0; block < present_.words(); ++block) {
     std::uint64_t rows = present_.word(block) & filter.word(block);
     while (rows) {
       const auto row = static_cast<std::uint32_t>(block * 64 + static_cast<std::size_t>(std::countr_zero(rows)));
       rows &= rows - 1;
-      const auto* code = &codes_[row * words_];
-      std::uint32_t ones = 0, weighted = 0;
-      for (std::size_t w = 0; w < words_; ++w) {
-        ones += static_cast<std::uint32_t>(std::popcount(code[w]));
-        weighted += static_cast<std::uint32_t>(std::popcount(code[w] & planes[w]) + 2 * std::popcount(code[w] & planes[words_ + w]) +
-                                               4 * std::popcount(code[w] & planes[2 * words_ + w]) + 8 * std::popcount(code[w] & planes[3 * words_ + w]));
-      }
       // Sum of the query over the row's positive dimensions; twice that minus the whole sum is the estimate, and the whole sum is the same for all rows.
-      candidates.push_back({base * static_cast<float>(ones) + step * static_cast<float>(weighted), row});
+      const auto weighted = WeightedOnes(&codes_[row * words_], planes.data(), words_);
+      shortlist.Add(base * static_cast<float>(ones_[row]) + step * static_cast<float>(weighted), row);
     }
   }
-  const auto rerank = std::min(candidates.size(), std::max(kMinRerank, k * kRerankFactor));
-  std::nth_element(candidates.begin(), candidates.begin() + static_cast<std::ptrdiff_t>(rerank), candidates.end(),
-                   [](const Candidate& a, const Candidate& b) { return a.estimate > b.estimate; });
+  const auto candidates = shortlist.Take();
   std::vector<Hit> hits;
-  hits.reserve(rerank);
-  for (std::size_t i = 0; i < rerank; ++i) {
+  hits.reserve(candidates.size());
+  for (std::size_t i = 0; i < candidates.size(); ++i) {
     const float* vector = &vectors_[candidates[i].row * dim_];
     float sums[16] = {};
     std::size_t d = 0;

@@ -29,6 +29,7 @@ class VectorIndex {
   const std::size_t words_;             // 64-bit words per code
   std::vector<float> signs_;            // of the rotation: three rounds of random signs and Hadamard
   std::vector<std::uint64_t> codes_;    // [rows, words_]
+  std::vector<std::uint16_t> ones_;     // [rows], set bits of each code
   std::vector<float> vectors_;          // [rows, dim_], exact
   Bitmap present_;
 };
