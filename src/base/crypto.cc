@@ -6,6 +6,8 @@
 #include <openssl/rand.h>
 #include <openssl/sha.h>
 
+#include <memory>
+
 #include "base/error.h"
 
 namespace tenfold {
@@ -19,8 +21,15 @@ std::string RandomToken(std::size_t bytes) {
 }
 
 std::string Sha256(std::string_view data) {
+  // Looked up once: OpenSSL 3 searches its providers on every use of EVP_sha256().
+  static EVP_MD* const kAlgorithm = EVP_MD_fetch(nullptr, "SHA256", nullptr);
+  struct Free {
+    void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
+  };
+  thread_local const std::unique_ptr<EVP_MD_CTX, Free> context(EVP_MD_CTX_new());
   std::string out(SHA256_DIGEST_LENGTH, '\0');
-  SHA256(reinterpret_cast<const unsigned char*>(data.data()), data.size(), reinterpret_cast<unsigned char*>(out.data()));
+  TENFOLD_CHECK(EVP_DigestInit_ex2(context.get(), kAlgorithm, nullptr) == 1 && EVP_DigestUpdate(context.get(), data.data(), data.size()) == 1 &&
+                EVP_DigestFinal_ex(context.get(), reinterpret_cast<unsigned char*>(out.data()), nullptr) == 1);
   return out;
 }
 

@@ -2,29 +2,25 @@
 // leaves cancels the Context its work runs under.
 #include "base/http_server.h"
 
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <boost/asio.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
-#include <boost/beast/core.hpp>
-#include <boost/beast/http.hpp>
-#include <boost/url.hpp>
+#include <boost/beast/http/error.hpp>
+#include <boost/beast/http/status.hpp>
+#include <cstdio>
 #include <set>
 
 #include "base/crypto.h"
+#include "base/http_connection.h"
 #include "base/log.h"
 
 namespace tenfold {
 namespace {
 
 namespace asio = boost::asio;
-namespace beast = boost::beast;
-namespace http = beast::http;
+namespace http = boost::beast::http;
 using asio::use_awaitable;
-using Stream = beast::basic_stream<asio::generic::stream_protocol>;
-constexpr std::size_t kReadBytes = 8 << 10;
 
 /// Bytes on their way from a handler's thread to the connection's coroutine.
 class Channel : public StreamWriter, public std::enable_shared_from_this<Channel> {
@@ -93,26 +89,18 @@ class Channel : public StreamWriter, public std::enable_shared_from_this<Channel
   bool finished_ = false, closed_ = false;
 };
 
-std::string ToLower(std::string_view text) {
-  std::string out(text);
-  for (auto& c : out) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-  return out;
-}
-
-template <class Message>
-HttpRequest ConvertRequest(Message& message, std::string remote) {
-  HttpRequest request;
-  request.method = std::string(message.method_string());
-  const auto target = boost::urls::parse_origin_form(message.target());
-  if (!target) throw Error(Code::kInvalidArgument, "the request target is not a valid path");
-  const boost::urls::url_view url = *target;
-  request.path = url.encoded_path().decode();
-  if (!IsUtf8(request.path) || request.path.find('\0') != std::string::npos) throw Error(Code::kInvalidArgument, "the path is not valid UTF-8");
-  for (const auto& parameter : url.params()) request.query[std::string(parameter.key)] = std::string(parameter.value);
-  request.headers.reserve(8);
-  for (const auto& field : message) request.headers.emplace_back(ToLower(field.name_string()), field.value());
-  request.remote = std::move(remote);
-  return request;
+/// "Wed, 25 Nov 2026 16:45:10 GMT" (RFC 9110, section 5.6.7), made once a second.
+std::string_view HttpDate() {
+  thread_local std::time_t made = 0;
+  thread_local char text[32];
+  const auto now = std::time(nullptr);
+  if (now != made) {
+    std::tm utc{};
+    ::gmtime_r(&now, &utc);
+    std::strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", &utc);
+    made = now;
+  }
+  return text;
 }
 
 }  // namespace
@@ -120,18 +108,20 @@ HttpRequest ConvertRequest(Message& message, std::string remote) {
 class HttpServer::Impl {
  public:
   Impl(HttpServerOptions options, Router router, Authenticator authenticate, Metrics& metrics, const Clock& clock)
-      : options_(std::move(options)), router_(std::move(router)), authenticate_(std::move(authenticate)), metrics_(metrics), clock_(clock),
+      : options_(std::move(options)), router_(std::move(router)), authenticate_(std::move(authenticate)), clock_(clock),
         pool_("requests", options_.pool_threads, options_.pool_queue) {
     for (const auto& endpoint : router_.endpoints()) {
       const Labels labels{{"method", endpoint.method}, {"path", endpoint.path}};
-      latency_[&endpoint] = &metrics_.GetHistogram("tenfold_http_request_duration_seconds", "Time from the whole request to the whole response.", labels);
+      auto& meter = meters_.emplace_back();
+      meter.latency = &metrics.GetHistogram("tenfold_http_request_duration_seconds", "Time from the whole request to the whole response.", labels);
       for (int family = 2; family <= 5; ++family) {
         auto with_code = labels;
         with_code.emplace_back("code", std::to_string(family) + "xx");
-        requests_[{&endpoint, family}] = &metrics_.GetCounter("tenfold_http_requests_total", "Requests answered.", with_code);
+        meter.requests[family - 2] = &metrics.GetCounter("tenfold_http_requests_total", "Requests answered.", with_code);
       }
     }
-    for (std::size_t i = 0; i < std::max<std::size_t>(1, options_.io_threads); ++i) contexts_.push_back(std::make_unique<asio::io_context>(1));
+    if (!options_.tls_certificate.empty()) LoadCertificate();
+    for (std::size_t i = 0; i < std::max<std::size_t>(1, options_.io_threads); ++i) loops_.push_back(std::make_unique<Loop>());
     asio::ip::tcp::endpoint at;
     try {
       at = {asio::ip::make_address(options_.address), options_.port};
@@ -139,7 +129,7 @@ class HttpServer::Impl {
       throw Error(Code::kInvalidArgument, "listen on '" + options_.address + "': not an IP address", "listen");
     }
     try {
-      acceptor_.emplace(*contexts_[0]);
+      acceptor_.emplace(loops_[0]->context);
       acceptor_->open(at.protocol());
       acceptor_->set_option(asio::socket_base::reuse_address(true));
       acceptor_->bind(at);
@@ -148,14 +138,17 @@ class HttpServer::Impl {
       throw Error(Code::kUnavailable, "listen on " + options_.address + ":" + std::to_string(options_.port) + ": " + e.code().message() +
                                           "; choose another with --listen HOST:PORT");
     }
-    asio::co_spawn(*contexts_[0], Accept(*acceptor_, false), asio::detached);
+    asio::co_spawn(loops_[0]->context, Accept(*acceptor_, false), asio::detached);
     if (!options_.unix_path.empty()) {
       ::unlink(options_.unix_path.c_str());
-      local_acceptor_.emplace(*contexts_[0], asio::local::stream_protocol::endpoint(options_.unix_path));
+      local_acceptor_.emplace(loops_[0]->context, asio::local::stream_protocol::endpoint(options_.unix_path));
       ::chmod(options_.unix_path.c_str(), 0600);
-      asio::co_spawn(*contexts_[0], Accept(*local_acceptor_, true), asio::detached);
+      asio::co_spawn(loops_[0]->context, Accept(*local_acceptor_, true), asio::detached);
     }
-    for (auto& context : contexts_) threads_.emplace_back([&context] { Run(*context); });
+    for (auto& loop : loops_) {
+      asio::co_spawn(loop->context, Sweep(*loop), asio::detached);
+      threads_.emplace_back([&loop] { Run(loop->context); });
+    }
   }
 
   ~Impl() { Stop(); }
@@ -165,7 +158,7 @@ class HttpServer::Impl {
   void Stop() {
     if (stopped_.exchange(true)) return;
     draining_ = true;
-    asio::post(*contexts_[0], [this] {
+    asio::post(loops_[0]->context, [this] {
       boost::system::error_code ignored;
       acceptor_->close(ignored);
       if (local_acceptor_) local_acceptor_->close(ignored);
@@ -178,12 +171,44 @@ class HttpServer::Impl {
     }
     const auto hard = std::chrono::steady_clock::now() + std::chrono::seconds(2);
     while (busy_.load() > 0 && std::chrono::steady_clock::now() < hard) std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    for (auto& context : contexts_) context->stop();
+    for (auto& loop : loops_) loop->context.stop();
     for (auto& thread : threads_) thread.join();
     if (!options_.unix_path.empty()) ::unlink(options_.unix_path.c_str());
   }
 
  private:
+  /// One I/O thread and the connections it serves.
+  struct Loop {
+    std::unordered_set<Connection*> connections;
+    asio::io_context context{1};  // last: what it destroys leaves `connections`
+  };
+  struct Meter {
+    Histogram* latency;
+    Counter* requests[4];
+  };
+
+  void LoadCertificate() {
+    tls_.emplace(asio::ssl::context::tls_server);
+    tls_->set_options(asio::ssl::context::no_tlsv1 | asio::ssl::context::no_tlsv1_1);
+    boost::system::error_code error;
+    tls_->use_certificate_chain_file(options_.tls_certificate, error);
+    if (error) throw Error(Code::kInvalidArgument, "the certificate '" + options_.tls_certificate + "' cannot be used: " + error.message(), "server.tls_certificate");
+    tls_->use_private_key_file(options_.tls_key, asio::ssl::context::pem, error);
+    if (error) throw Error(Code::kInvalidArgument, "the key '" + options_.tls_key + "' cannot be used with the certificate: " + error.message(), "server.tls_key");
+  }
+
+  /// Cancels what is late, four times within the shortest limit.
+  asio::awaitable<void> Sweep(Loop& loop) const {
+    const auto period = std::clamp(std::min({options_.header_timeout, options_.body_timeout, options_.idle_timeout}) / 4, std::chrono::milliseconds(10), std::chrono::milliseconds(500));
+    asio::steady_timer timer(loop.context);
+    for (;;) {
+      timer.expires_after(period);
+      co_await timer.async_wait(use_awaitable);
+      const auto now = std::chrono::steady_clock::now();
+      for (auto* connection : loop.connections) connection->Sweep(now);
+    }
+  }
+
   static void Run(asio::io_context& context) {
     const auto guard = asio::make_work_guard(context);
     for (;;) {
@@ -200,9 +225,9 @@ class HttpServer::Impl {
   asio::awaitable<void> Accept(Acceptor& acceptor, bool local) {
     std::size_t next = 0;
     for (;;) {
-      auto& context = *contexts_[next++ % contexts_.size()];
+      auto& loop = *loops_[next++ % loops_.size()];
       boost::system::error_code error;
-      typename Acceptor::protocol_type::socket socket(context);
+      typename Acceptor::protocol_type::socket socket(loop.context);
       co_await acceptor.async_accept(socket, asio::redirect_error(use_awaitable, error));
       if (error == asio::error::operation_aborted || !acceptor.is_open()) co_return;
       if (error) {
@@ -218,37 +243,43 @@ class HttpServer::Impl {
         remote = socket.remote_endpoint(error).address().to_string();
       }
       ++connections_;
-      Stream stream(asio::generic::stream_protocol::socket(std::move(socket)));
-      asio::co_spawn(context, Serve(std::move(stream), std::move(remote), local), [this](std::exception_ptr) { --connections_; });
+      auto connection = std::make_shared<Connection>(std::move(socket), tls_ && !local ? &*tls_ : nullptr, std::move(remote), local);
+      asio::co_spawn(loop.context, Serve(loop, std::move(connection)), [this](std::exception_ptr) { --connections_; });
     }
   }
 
-  asio::awaitable<void> Serve(Stream stream, std::string remote, bool local) {
-    beast::flat_buffer buffer;
+  asio::awaitable<void> Serve(Loop& loop, std::shared_ptr<Connection> connection) {
+    struct Swept {
+      Loop& loop;
+      Connection* connection;
+      Swept(Loop& l, Connection* c) : loop(l), connection(c) { loop.connections.insert(c); }
+      ~Swept() { loop.connections.erase(connection); }
+    } const swept(loop, connection.get());
+    connection->ExpireAfter(options_.header_timeout);
+    if (!co_await connection->Handshake()) co_return;
+    auto& buffer = connection->buffer();
     bool keep_alive = true;
     for (bool first = true; keep_alive && !draining_; first = false) {
-      http::request_parser<http::string_body> parser;
+      HttpRequest request;
+      RequestParser parser(request);
       parser.header_limit(static_cast<std::uint32_t>(options_.header_limit_bytes));
       parser.body_limit(boost::none);
       boost::system::error_code error;
-      if (buffer.size() == 0) {
-        stream.expires_after(first ? options_.header_timeout : options_.idle_timeout);
-        const auto n = co_await stream.async_read_some(buffer.prepare(kReadBytes), asio::redirect_error(use_awaitable, error));
-        if (error) break;
-        buffer.commit(n);
-      }
-      // Most requests lie whole in the buffer by now: no second wait, no second timer.
-      buffer.consume(parser.put(buffer.data(), error));
-      if (error == http::error::need_more) {
-        stream.expires_after(options_.header_timeout);
-        error.clear();
-        co_await http::async_read_header(stream, buffer, parser, asio::redirect_error(use_awaitable, error));
+      if (!first) connection->ExpireAfter(options_.idle_timeout);
+      for (bool begun = false;;) {
+        if (buffer.size() > 0) {
+          buffer.consume(parser.put(buffer.data(), error));
+          if (error != http::error::need_more) break;  // the whole header, or an error
+          error.clear();
+          if (!begun) connection->ExpireAfter(options_.header_timeout);
+          begun = true;
+        }
+        if (!co_await connection->Read()) co_return co_await connection->Linger();
       }
       if (error) {
-        if (error == http::error::header_limit)
-          co_await Send(stream, WithStatus(431, "the header is larger than " + std::to_string(options_.header_limit_bytes) + " bytes"), false, 11, false);
-        else if (error.category() == http::make_error_code(http::error::bad_method).category() && error != http::error::end_of_stream && error != http::error::partial_message)
-          co_await Send(stream, WithStatus(400, "this is not HTTP/1.1: " + error.message()), false, 11, false);
+        auto refusal = error == http::error::header_limit ? WithStatus(431, "the header is larger than " + std::to_string(options_.header_limit_bytes) + " bytes")
+                                                          : WithStatus(400, "this is not HTTP/1.1: " + error.message());
+        co_await connection->Write(Format(refusal, false, 11, false));
         break;
       }
       ++busy_;
@@ -256,19 +287,9 @@ class HttpServer::Impl {
         std::atomic<int>& busy;
         ~Idle() { --busy; }
       } const idle{busy_};
-      keep_alive = co_await Answer(stream, buffer, parser, remote, local);
+      keep_alive = co_await Answer(*connection, parser, request);
     }
-    co_await Linger(stream);
-  }
-
-  /// Closing over unread bytes would reset the connection, and the client might never see why it was refused (RFC 9112, section 9.6).
-  static asio::awaitable<void> Linger(Stream& stream) {
-    constexpr std::size_t kLimit = 16 << 20;
-    boost::system::error_code error;
-    stream.socket().shutdown(asio::socket_base::shutdown_send, error);
-    std::vector<char> sink(64 << 10);
-    stream.expires_after(std::chrono::seconds(2));
-    for (std::size_t taken = 0; !error && taken < kLimit;) taken += co_await stream.async_read_some(asio::buffer(sink), asio::redirect_error(use_awaitable, error));
+    co_await connection->Linger();
   }
 
   static HttpResponse WithStatus(int status, std::string message) {
@@ -278,69 +299,79 @@ class HttpServer::Impl {
   }
 
   /// Reads the body, runs the handler, sends the response. Returns whether the connection goes on.
-  asio::awaitable<bool> Answer(Stream& stream, beast::flat_buffer& buffer, http::request_parser<http::string_body>& parser, const std::string& remote, bool local) {
-    const auto version = parser.get().version();
-    bool keep_alive = parser.get().keep_alive();
-    const bool head = parser.get().method() == http::verb::head;
+  asio::awaitable<bool> Answer(Connection& connection, RequestParser& parser, HttpRequest& request) {
     const auto started = std::chrono::steady_clock::now();
+    const int version = parser.version();
+    bool keep_alive = parser.keep_alive();
+    const bool head = request.method == "HEAD";
+    request.remote = connection.remote();
     HttpResponse response;
-    HttpRequest request;
     Router::Match match;
     std::shared_ptr<const Principal> principal;
     bool ready = false;
     try {
-      request = ConvertRequest(parser.get(), remote);
+      if (parser.target_error()) throw Error(*parser.target_error());
       match = router_.Find(request.method, request.path);
-      request.path_params = match.params;
+      request.path_params = std::move(match.params);
       // Access before the body: a stranger cannot make the server read megabytes.
-      principal = CheckAccess(*match.endpoint, request, local);
+      principal = CheckAccess(*match.endpoint, request, connection.local());
       const auto length = parser.content_length();
       if (length && *length > match.endpoint->body_limit_bytes) response = TooLarge(*match.endpoint);
       else ready = true;
     } catch (const Error& e) {
       response = ErrorResponse(e);
     }
-    boost::system::error_code error;
+    if (ready && !parser.is_done()) {
+      const auto refusal = co_await ReadBody(connection, parser, request, *match.endpoint);
+      if (refusal && refusal->status == 0) co_return false;
+      if (refusal) response = *refusal, ready = false;
+    }
+    if (!parser.is_done()) keep_alive = false;  // the refused body is not read
     if (ready) {
-      parser.body_limit(match.endpoint->body_limit_bytes);
-      if (beast::iequals(parser.get()[http::field::expect], "100-continue")) {
-        static const std::string kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
-        co_await asio::async_write(stream, asio::buffer(kContinue), asio::redirect_error(use_awaitable, error));
-      }
-      if (!parser.is_done()) stream.expires_after(options_.body_timeout);
-      if (!parser.is_done()) co_await http::async_read(stream, buffer, parser, asio::redirect_error(use_awaitable, error));
-      if (error == http::error::body_limit) {
-        response = TooLarge(*match.endpoint);
-        keep_alive = false;
-      } else if (error == beast::error::timeout) {
-        response = WithStatus(408, "the body did not arrive in time");
-        keep_alive = false;
-      } else if (error) {
-        co_return false;
+      auto cancellation = std::make_shared<Cancellation>();
+      const Context ctx = MakeContext(std::move(principal), cancellation, match.endpoint->timeout);
+      if (match.endpoint->runs_on == RunsOn::kIo) {
+        response = RunHandler(*match.endpoint, ctx, request);
       } else {
-        request.body = std::move(parser.get().body());
-        auto cancellation = std::make_shared<Cancellation>();
-        const Context ctx = MakeContext(std::move(principal), cancellation, match.endpoint->timeout);
-        if (match.endpoint->runs_on == RunsOn::kIo) {
-          response = RunHandler(*match.endpoint, ctx, request);
-        } else {
-          const bool streamed = co_await AnswerFromPool(stream, buffer, *match.endpoint, ctx, request, cancellation, response, version, keep_alive, head);
-          if (streamed) {
-            Count(*match.endpoint, response.status, started);
-            co_return keep_alive && !draining_;
-          }
-          if (cancellation->cancelled()) co_return false;
+        const bool streamed = co_await AnswerFromPool(connection, *match.endpoint, ctx, request, cancellation, response, version, keep_alive, head);
+        if (streamed) {
+          Count(*match.endpoint, response.status, started);
+          co_return keep_alive && !draining_;
         }
+        if (cancellation->cancelled()) co_return false;
       }
-    } else if (!parser.is_done()) {
-      keep_alive = false;  // the refused body is not read
     }
     if (draining_) keep_alive = false;
-    const int status = response.status;
-    stream.expires_after(options_.body_timeout);
-    const bool sent = co_await Send(stream, std::move(response), keep_alive, version, head);
-    if (match.endpoint) Count(*match.endpoint, status, started);
+    const auto bytes = Format(response, keep_alive, version, head);
+    std::string_view rest = bytes;
+    connection.ExpireAfter(options_.body_timeout);
+    bool sent = connection.TryWrite(rest);
+    if (sent && !rest.empty()) sent = co_await connection.Write(rest);
+    if (match.endpoint) Count(*match.endpoint, response.status, started);
     co_return sent && keep_alive;
+  }
+
+  /// Nothing, or why not: status 0 if the client is gone.
+  asio::awaitable<std::optional<HttpResponse>> ReadBody(Connection& connection, RequestParser& parser, const HttpRequest& request, const Endpoint& endpoint) {
+    static constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+    HttpResponse gone;
+    gone.status = 0;
+    connection.ExpireAfter(options_.body_timeout);
+    if (boost::beast::iequals(request.header("expect"), "100-continue") && !co_await connection.Write(kContinue)) co_return gone;
+    parser.eager(true);
+    parser.body_limit(endpoint.body_limit_bytes);
+    auto& buffer = connection.buffer();
+    while (!parser.is_done()) {
+      if (buffer.size() > 0) {
+        boost::system::error_code error;
+        buffer.consume(parser.put(buffer.data(), error));
+        if (error == http::error::body_limit) co_return TooLarge(endpoint);
+        if (error && error != http::error::need_more) co_return WithStatus(400, "the body is not HTTP/1.1: " + error.message());
+        if (parser.is_done()) break;
+      }
+      if (!co_await connection.Read()) co_return connection.expired() ? WithStatus(408, "the body did not arrive in time") : gone;
+    }
+    co_return std::nullopt;
   }
 
   static HttpResponse TooLarge(const Endpoint& endpoint) {
@@ -380,9 +411,9 @@ class HttpServer::Impl {
   }
 
   /// Returns true if the response was streamed and is complete.
-  asio::awaitable<bool> AnswerFromPool(Stream& stream, beast::flat_buffer& buffer, const Endpoint& endpoint, const Context& ctx, HttpRequest& request,
-                                       std::shared_ptr<Cancellation> cancellation, HttpResponse& response, unsigned version, bool& keep_alive, bool head) {
-    const auto executor = co_await asio::this_coro::executor;
+  asio::awaitable<bool> AnswerFromPool(Connection& connection, const Endpoint& endpoint, const Context& ctx, HttpRequest& request,
+                                       std::shared_ptr<Cancellation> cancellation, HttpResponse& response, int version, bool& keep_alive, bool head) {
+    const auto executor = connection.executor();
     auto channel = std::make_shared<Channel>(executor, cancellation);
     auto headers_ready = std::make_shared<asio::steady_timer>(executor, std::chrono::steady_clock::time_point::max());
     auto job_response = std::make_shared<HttpResponse>();
@@ -416,9 +447,9 @@ class HttpServer::Impl {
       response = ErrorResponse(e);
       co_return false;
     }
-    WatchForDisconnect(stream, channel, answered);
+    connection.ExpireNever();
+    connection.StartWatch([channel] { channel->Close(); });
     boost::system::error_code error;
-    stream.expires_never();
     while (!*answered) {
       co_await headers_ready->async_wait(asio::redirect_error(use_awaitable, error));
       error.clear();
@@ -427,7 +458,7 @@ class HttpServer::Impl {
     bool streamed = false;
     if (response.stream) {
       streamed = true;
-      if (!co_await SendStream(stream, response, *channel, version, keep_alive, head)) {
+      if (!co_await SendStream(connection, response, *channel, version, keep_alive, head)) {
         keep_alive = false;
         channel->Close();
         std::string rest;
@@ -435,20 +466,9 @@ class HttpServer::Impl {
         }
       }
     }
-    stream.socket().cancel(error);  // ends the watch
-    (void)buffer;
+    co_await connection.StopWatch();
     Track(cancellation, false);
     co_return streamed;
-  }
-
-  /// Readable without bytes means the peer closed. A pipelined request means it is still there: the watch then ends.
-  static void WatchForDisconnect(Stream& stream, std::shared_ptr<Channel> channel, std::shared_ptr<bool> answered) {
-    auto& socket = stream.socket();
-    socket.async_wait(asio::socket_base::wait_read, [&socket, channel, answered](boost::system::error_code error) {
-      if (error) return;
-      char byte;
-      if (::recv(socket.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0) channel->Close();
-    });
   }
 
   void Track(const std::shared_ptr<Cancellation>& cancellation, bool add) {
@@ -458,7 +478,7 @@ class HttpServer::Impl {
   }
 
   /// The status line and headers, to the empty line. One text and one write per response: Beast's serializer costs a third of a small request.
-  static std::string FormatHead(const HttpResponse& response, bool keep_alive, unsigned version, std::optional<std::size_t> length) {
+  static std::string FormatHead(const HttpResponse& response, bool keep_alive, int version, std::optional<std::size_t> length) {
     std::string out;
     out.reserve(256 + response.body.size());
     const int status = response.status == 499 ? 400 : response.status;
@@ -466,6 +486,8 @@ class HttpServer::Impl {
     out += std::to_string(status);
     out += ' ';
     out += std::string_view(http::obsolete_reason(static_cast<http::status>(status)));
+    out += "\r\ndate: ";
+    out += HttpDate();
     out += "\r\ncontent-type: ";
     out += response.content_type;
     bool has_id = false;
@@ -495,48 +517,47 @@ class HttpServer::Impl {
     return prefix + std::to_string(++count);
   }
 
-  static asio::awaitable<bool> Send(Stream& stream, HttpResponse response, bool keep_alive, unsigned version, bool head) {
+  static std::string Format(const HttpResponse& response, bool keep_alive, int version, bool head) {
     const bool bodiless = response.status == 204 || response.status == 304;
     auto bytes = FormatHead(response, keep_alive, version, bodiless ? 0 : response.body.size());
     if (!head && !bodiless) bytes += response.body;
-    boost::system::error_code error;
-    co_await asio::async_write(stream, asio::buffer(bytes), asio::redirect_error(use_awaitable, error));
-    co_return !error;
+    return bytes;
   }
 
-  static asio::awaitable<bool> SendStream(Stream& stream, const HttpResponse& response, Channel& channel, unsigned version, bool keep_alive, bool head) {
+  static asio::awaitable<bool> SendStream(Connection& connection, const HttpResponse& response, Channel& channel, int version, bool keep_alive, bool head) {
     const bool chunked = version != 10;
-    const auto header = FormatHead(response, keep_alive && chunked, version, std::nullopt);
-    boost::system::error_code error;
-    co_await asio::async_write(stream, asio::buffer(header), asio::redirect_error(use_awaitable, error));
-    if (error) co_return false;
-    std::string bytes;
+    connection.ExpireAfter(std::chrono::seconds(60));
+    if (!co_await connection.Write(FormatHead(response, keep_alive && chunked, version, std::nullopt))) co_return false;
+    connection.ExpireNever();
+    std::string bytes, chunk;
     while (co_await channel.Take(bytes)) {
       if (head) continue;
-      stream.expires_after(std::chrono::seconds(60));  // a reader that takes nothing for a minute is gone
-      if (chunked) co_await asio::async_write(stream, http::make_chunk(asio::buffer(bytes)), asio::redirect_error(use_awaitable, error));
-      else co_await asio::async_write(stream, asio::buffer(bytes), asio::redirect_error(use_awaitable, error));
-      if (error) co_return false;
-      stream.expires_never();
+      connection.ExpireAfter(std::chrono::seconds(60));  // a reader that takes nothing for a minute is gone
+      if (chunked) {
+        char size[20];
+        chunk.assign(size, static_cast<std::size_t>(std::snprintf(size, sizeof size, "%zx\r\n", bytes.size())));
+        (chunk += bytes) += "\r\n";
+      }
+      if (!co_await connection.Write(chunked ? chunk : bytes)) co_return false;
+      connection.ExpireNever();
     }
     if (!chunked) co_return false;  // HTTP/1.0 ends a stream by closing
-    co_await asio::async_write(stream, http::make_chunk_last(), asio::redirect_error(use_awaitable, error));
-    co_return !error;
+    co_return co_await connection.Write("0\r\n\r\n");
   }
 
   void Count(const Endpoint& endpoint, int status, std::chrono::steady_clock::time_point started) {
-    latency_.at(&endpoint)->Observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count());
-    requests_.at({&endpoint, std::clamp(status / 100, 2, 5)})->Add();
+    const auto& meter = meters_[static_cast<std::size_t>(&endpoint - router_.endpoints().data())];
+    meter.latency->Observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count());
+    meter.requests[std::clamp(status / 100, 2, 5) - 2]->Add();
   }
 
   const HttpServerOptions options_;
   const Router router_;
   const Authenticator authenticate_;
-  Metrics& metrics_;
   const Clock& clock_;
-  std::map<const Endpoint*, Histogram*> latency_;
-  std::map<std::pair<const Endpoint*, int>, Counter*> requests_;
-  std::vector<std::unique_ptr<asio::io_context>> contexts_;
+  std::vector<Meter> meters_;  ///< one per row of the table
+  std::optional<asio::ssl::context> tls_;
+  std::vector<std::unique_ptr<Loop>> loops_;
   std::optional<asio::ip::tcp::acceptor> acceptor_;
   std::optional<asio::local::stream_protocol::acceptor> local_acceptor_;
   std::vector<std::thread> threads_;

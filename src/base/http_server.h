@@ -1,5 +1,5 @@
 #pragma once
-/// \file The HTTP/1.1 server: keep-alive, limits, deadlines, streaming with back-pressure, graceful drain. Beast stays in http_server.cc.
+/// \file The HTTP/1.1 server: keep-alive, TLS, limits, deadlines, streaming with back-pressure, graceful drain. Beast stays in http_server.cc.
 #include <memory>
 #include <string>
 
@@ -24,13 +24,15 @@ struct HttpServerOptions {
   std::chrono::milliseconds body_timeout{60'000};
   std::chrono::milliseconds idle_timeout{75'000};
   std::chrono::milliseconds drain_timeout{10'000};
+  std::string tls_certificate;            ///< PEM file with the chain; if set, the port speaks TLS 1.2 and 1.3 only
+  std::string tls_key;                    ///< PEM file
   std::string unix_path;                  ///< if set, also listens on this socket; its callers own the data folder and are admins
 };
 
 /// Serves from construction to Stop(). Threads: Stop from any thread, once.
 class HttpServer {
  public:
-  /// Errors: kUnavailable if the port is in use.
+  /// Errors: kUnavailable if the port is in use; kInvalidArgument if the certificate cannot be used.
   HttpServer(HttpServerOptions options, Router router, Authenticator authenticate, Metrics& metrics, const Clock& clock);
   ~HttpServer();
   std::uint16_t port() const;
