@@ -53,7 +53,7 @@ void AddUser(const Call& call) {
 
 void LinkUser(const Call& call) {
   const auto token = call.on.accounts->CreateSignInLink(call.ctx, call.options.user);
-  const auto link = "http://" + call.on.settings.server.listen + "/signin#token=" + token;
+  const auto link = (call.on.settings.server.tls_certificate.empty() ? "http://" : "https://") + call.on.settings.server.listen + "/signin#token=" + token;
   call.Print(JsonObject{{"link", link}}, link + "\n");
 }
 

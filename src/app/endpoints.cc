@@ -37,9 +37,14 @@ Json SessionJson(const security::User& user, const std::string& csrf) {
   return JsonObject{{"user", JsonObject{{"email", user.id}, {"name", user.name}, {"role", user.role}}}, {"csrf", csrf}};
 }
 
-HttpResponse SignInResponse(const SignedIn& in) {
+void SetSessionCookie(const Services& on, HttpResponse& response, const std::string& value, int max_age_seconds) {
+  const bool tls = !on.settings.server.tls_certificate.empty();
+  response.headers.emplace_back("set-cookie", "tenfold_session=" + value + "; HttpOnly; SameSite=Strict; Path=/; Max-Age=" + std::to_string(max_age_seconds) + (tls ? "; Secure" : ""));
+}
+
+HttpResponse SignInResponse(const Services& on, const SignedIn& in) {
   auto response = JsonResponse(SessionJson(in.user, in.csrf));
-  response.headers.emplace_back("set-cookie", "tenfold_session=" + in.cookie + "; HttpOnly; SameSite=Strict; Path=/; Max-Age=43200");
+  SetSessionCookie(on, response, in.cookie, 43200);
   return response;
 }
 
@@ -82,7 +87,7 @@ std::vector<Endpoint> MakeEndpoints(Services& on) {
                   }});
   Endpoint sign_in{"POST", "/api/session", Access::kPublic, 5s, "Signs in with e-mail and password, or with the token of a one-time link.", [&on](const Context& ctx, const HttpRequest& http) {
                      const auto request = FromJson<SignInRequest>(ParseJson(http.body));
-                     return SignInResponse(request.token.empty() ? on.accounts->SignIn(ctx, request.email, request.password) : on.accounts->SignInWithLink(ctx, request.token));
+                     return SignInResponse(on, request.token.empty() ? on.accounts->SignIn(ctx, request.email, request.password) : on.accounts->SignInWithLink(ctx, request.token));
                    }};
   sign_in.body_limit_bytes = 8 << 10;
   sign_in.request_schema = SchemaOf<SignInRequest>();
@@ -91,7 +96,7 @@ std::vector<Endpoint> MakeEndpoints(Services& on) {
                     on.accounts->SignOut(ctx, request.cookie("tenfold_session"));
                     HttpResponse response;
                     response.status = 204;
-                    response.headers.emplace_back("set-cookie", "tenfold_session=; HttpOnly; SameSite=Strict; Path=/; Max-Age=0");
+                    SetSessionCookie(on, response, "", 0);
                     return response;
                   }});
   // The command line beside a running server: only the owner of the data folder can reach the socket this is called on.

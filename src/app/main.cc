@@ -75,6 +75,13 @@ int Up(const std::vector<std::string>& arguments) {
   http.io_threads = settings.server.io_threads;
   http.pool_threads = settings.server.pool_threads;
   http.pool_queue = settings.server.queue;
+  if (settings.server.tls_certificate.empty() != settings.server.tls_key.empty())
+    throw Error(Code::kInvalidArgument, "TLS needs both server.tls_certificate and server.tls_key", settings.server.tls_key.empty() ? "server.tls_key" : "server.tls_certificate");
+  const bool tls = !settings.server.tls_certificate.empty();
+  if (tls) {
+    http.tls_certificate = home / settings.server.tls_certificate;
+    http.tls_key = home / settings.server.tls_key;
+  }
 
   // Blocked before any thread starts, so that only sigwait below sees them.
   sigset_t stop;
@@ -89,7 +96,7 @@ int Up(const std::vector<std::string>& arguments) {
   if (!options.example.empty()) LoadExample(services, options.example, [](std::string_view text) { std::cerr << text << std::flush; });
   http.unix_path = (services.home / kSocket).string();
   HttpServer server(http, Router(MakeEndpoints(services)), [&](const HttpRequest& request) { return services.accounts->Authenticate(request); }, services.metrics, services.clock);
-  const auto url = "http://" + http.address + ":" + std::to_string(server.port());
+  const auto url = (tls ? "https://" : "http://") + http.address + ":" + std::to_string(server.port());
   if (services.accounts->ListUsers(Context::System("up")).empty()) {
     const auto system = Context::System("up");
     services.accounts->AddUser(system, {"admin", "Administrator", "admin", "", "", 0});

@@ -13,10 +13,13 @@ struct ServerSettings {
   std::uint32_t pool_threads = 16;
   std::uint32_t queue = 256;
   std::string log_level = "info";
+  std::string tls_certificate;
+  std::string tls_key;
 };
 TENFOLD_DESCRIBE(ServerSettings, (listen, Doc{"address and port to serve on"}), (io_threads, Range{1, 64}, Doc{"threads that read and write sockets"}),
                  (pool_threads, Range{1, 512}, Doc{"requests at work at once"}), (queue, Range{0, 100000}, Doc{"requests that may wait; further ones get 429"}),
-                 (log_level, Doc{"debug, info, warning or error"}))
+                 (log_level, Doc{"debug, info, warning or error"}), (tls_certificate, Doc{"PEM file with the chain; if set, only https: is served. A relative path is inside the data folder"}),
+                 (tls_key, Doc{"PEM file with the certificate's key"}))
 
 struct DataSettings {
   std::string store = "sqlite:store.db";

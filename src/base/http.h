@@ -47,6 +47,22 @@ struct HttpResponse {
   std::function<void(StreamWriter&)> stream;
 };
 
+/// One open WebSocket, as its handler sees it. Threads: safe from any thread.
+class WebSocket {
+ public:
+  virtual ~WebSocket() = default;
+  /// Queues a text message; waits while the reader is slow, so only in a job of Run(). Errors: kCancelled once the client has left.
+  virtual void Send(std::string_view text) = 0;
+  /// The same without waiting. False if the client has left or is too far behind.
+  virtual bool Offer(std::string_view text) = 0;
+  /// Runs `job` on the request pool. Errors: kResourceExhausted.
+  virtual void Run(std::function<void()> job) = 0;
+};
+
+/// Called on the I/O thread when a socket opens; what it returns takes each text message there, one after another. Neither may wait.
+/// The Context is cancelled when the client leaves; its deadline is that of the socket, which is then closed with 1001.
+using WebSocketHandler = std::function<std::function<void(std::string message)>(const Context&, std::shared_ptr<WebSocket>)>;
+
 enum class Access : std::uint8_t { kPublic, kUser, kAgent, kAdmin };
 /// kIo handlers never wait and run on the I/O thread; kPool handlers may block and run on the request pool.
 enum class RunsOn : std::uint8_t { kIo, kPool };
@@ -65,6 +81,7 @@ struct Endpoint {
   std::size_t body_limit_bytes = 1u << 20;
   Json request_schema = nullptr;
   Json response_schema = nullptr;
+  WebSocketHandler websocket = {};  ///< if set, this is where a GET is upgraded; `body_limit_bytes` bounds a message
 };
 
 /// A handler from a function over described types: parses, validates, formats.

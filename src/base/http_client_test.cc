@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+
+#include <filesystem>
 #include <thread>
 
 #include "base/http_server.h"
@@ -58,6 +62,62 @@ class HttpClientTest : public testing::Test {
   std::string base_;
   Context ctx_ = Context::System("test");
 };
+
+/// A certificate for 127.0.0.1 that signs itself, with its key.
+void WriteCertificate(const std::string& certificate, const std::string& key) {
+  const std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> pair(EVP_EC_gen("P-256"), EVP_PKEY_free);
+  const std::unique_ptr<X509, decltype(&X509_free)> made(X509_new(), X509_free);
+  X509_set_version(made.get(), X509_VERSION_3);
+  X509_gmtime_adj(X509_getm_notBefore(made.get()), -60);
+  X509_gmtime_adj(X509_getm_notAfter(made.get()), 3600);
+  X509_set_pubkey(made.get(), pair.get());
+  X509_NAME_add_entry_by_txt(X509_get_subject_name(made.get()), "CN", MBSTRING_ASC, reinterpret_cast<const unsigned char*>("127.0.0.1"), -1, -1, 0);
+  X509_set_issuer_name(made.get(), X509_get_subject_name(made.get()));
+  auto* names = X509V3_EXT_conf_nid(nullptr, nullptr, NID_subject_alt_name, "IP:127.0.0.1");
+  X509_add_ext(made.get(), names, -1);
+  X509_EXTENSION_free(names);
+  ASSERT_NE(X509_sign(made.get(), pair.get(), EVP_sha256()), 0);
+  const auto write = [](const std::string& path, const auto& put) {
+    auto* file = std::fopen(path.c_str(), "w");
+    ASSERT_NE(file, nullptr);
+    put(file);
+    std::fclose(file);
+  };
+  write(certificate, [&](FILE* file) { PEM_write_X509(file, made.get()); });
+  write(key, [&](FILE* file) { PEM_write_PrivateKey(file, pair.get(), nullptr, nullptr, 0, nullptr, nullptr); });
+}
+
+TEST_F(HttpClientTest, SpeaksTlsWithAServerWhoseCertificateItCanVerify) {
+  const auto folder = std::filesystem::temp_directory_path() / ("tenfold-tls-" + std::to_string(::getpid()));
+  std::filesystem::create_directories(folder);
+  HttpServerOptions options;
+  options.tls_certificate = folder / "certificate.pem";
+  options.tls_key = folder / "key.pem";
+  const auto start = [&] { return std::make_unique<HttpServer>(options, Router(rows_), [](const HttpRequest&) -> std::shared_ptr<const Principal> { return nullptr; }, metrics_, SystemClock()); };
+  EXPECT_EQ(CodeOf([&] { start(); }), Code::kInvalidArgument);  // there is no such file
+  WriteCertificate(options.tls_certificate, options.tls_key);
+  const auto server = start();
+  HttpClientRequest request;
+  request.method = "POST";
+  request.url = "https://127.0.0.1:" + std::to_string(server->port()) + "/echo";
+  request.body = std::string(900'000, 'b');
+  EXPECT_EQ(CodeOf([&] { Fetch(ctx_, request); }), Code::kUnavailable);  // nobody it trusts has signed
+  ::setenv("SSL_CERT_FILE", options.tls_certificate.c_str(), 1);
+  const auto response = Fetch(ctx_, request);
+  EXPECT_EQ(response.status, 200);
+  EXPECT_TRUE(response.body == request.body);
+  std::size_t got = 0;
+  request.method = "GET";
+  request.body.clear();
+  request.url = "https://127.0.0.1:" + std::to_string(server->port()) + "/stream";
+  request.on_data = [&](std::string_view piece) { got += piece.size(); };
+  EXPECT_EQ(Fetch(ctx_, request).status, 200);
+  EXPECT_EQ(got, 100'000u);
+  ::unsetenv("SSL_CERT_FILE");
+  request.url = "http://127.0.0.1:" + std::to_string(server->port()) + "/stream";
+  EXPECT_EQ(CodeOf([&] { Fetch(ctx_, request); }), Code::kUnavailable);  // the port speaks TLS only
+  std::filesystem::remove_all(folder);
+}
 
 TEST_F(HttpClientTest, SendsAndReceives) {
   HttpClientRequest request;

@@ -19,9 +19,21 @@ Connection::Connection(Socket socket, asio::ssl::context* tls, std::string remot
 
 void Connection::Sweep(Time now) {
   if (expired_ || deadline_ > now) return;
+  if (goodbye_) return GoAway();
   expired_ = true;
   boost::system::error_code ignored;
   socket_.cancel(ignored);
+}
+
+void Connection::set_goodbye(std::function<void()> goodbye) {
+  goodbye_ = std::move(goodbye);
+  if (leaving_) GoAway();
+}
+
+void Connection::GoAway() {
+  ExpireNever();
+  leaving_ = true;
+  if (const auto goodbye = std::exchange(goodbye_, nullptr)) goodbye();
 }
 
 asio::awaitable<bool> Connection::Handshake() {
@@ -95,6 +107,70 @@ asio::awaitable<void> Connection::StopWatch() {
   boost::system::error_code ignored;
   if (watching_) socket_.cancel(ignored);
   while (watching_) co_await asio::post(socket_.get_executor(), asio::deferred);
+}
+
+Channel::Channel(asio::any_io_executor executor, std::shared_ptr<Cancellation> cancellation) : wake_(executor), cancellation_(std::move(cancellation)) {
+  wake_.expires_at(std::chrono::steady_clock::time_point::max());
+}
+
+void Channel::Write(std::string_view bytes) {
+  std::unique_lock lock(mutex_);
+  drained_.wait(lock, [&] { return pending_bytes_ < kMaxPendingBytes || closed_; });
+  if (closed_) throw Error(Code::kCancelled, "the client left");
+  pending_.emplace_back(bytes);
+  pending_bytes_ += bytes.size();
+  lock.unlock();
+  Wake();
+}
+
+bool Channel::Offer(std::string_view bytes) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (closed_ || pending_bytes_ >= kMaxPendingBytes) return false;
+    pending_.emplace_back(bytes);
+    pending_bytes_ += bytes.size();
+  }
+  Wake();
+  return true;
+}
+
+void Channel::Finish() {
+  {
+    const std::lock_guard lock(mutex_);
+    finished_ = true;
+  }
+  Wake();
+}
+
+void Channel::Close() {
+  cancellation_->Cancel();
+  {
+    const std::lock_guard lock(mutex_);
+    closed_ = true;
+  }
+  drained_.notify_all();
+}
+
+asio::awaitable<bool> Channel::Take(std::vector<std::string>& out) {
+  out.clear();
+  for (;;) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (!pending_.empty()) {
+        out.swap(pending_);
+        pending_bytes_ = 0;
+        drained_.notify_all();
+        co_return true;
+      }
+      if (finished_) co_return false;
+    }
+    co_await wake_.async_wait(kAwait);
+    wake_.expires_at(std::chrono::steady_clock::time_point::max());
+  }
+}
+
+void Channel::Wake() {
+  asio::post(wake_.get_executor(), [self = shared_from_this()] { self->wake_.expires_at(std::chrono::steady_clock::time_point::min()); });
 }
 
 void RequestParser::on_request_impl(http::verb, Text method, Text target, int version, ErrorCode&) {

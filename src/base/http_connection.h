@@ -4,6 +4,8 @@
 #include <boost/asio/ssl.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/basic_parser.hpp>
+#include <condition_variable>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <unordered_set>
@@ -34,6 +36,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
   boost::asio::ssl::stream<Socket&>* tls() { return tls_ ? &*tls_ : nullptr; }
 
   void ExpireAfter(std::chrono::milliseconds time) { deadline_ = std::chrono::steady_clock::now() + time, expired_ = false; }
+  /// What the sweep does instead of cutting the connection off, and what GoAway does. Called once.
+  void set_goodbye(std::function<void()> goodbye);
+  /// Lets a conversation that would not end by itself end now.
+  void GoAway();
   void ExpireNever() { deadline_ = Time::max(), expired_ = false; }
   void Sweep(Time now);
 
@@ -60,8 +66,38 @@ class Connection : public std::enable_shared_from_this<Connection> {
   const bool local_;
   boost::beast::flat_buffer buffer_;
   Time deadline_ = Time::max();
+  std::function<void()> goodbye_;
+  bool leaving_ = false;
   bool expired_ = false;
   bool watching_ = false;
+};
+
+/// Pieces on their way from a handler's thread to the connection's coroutine.
+class Channel : public StreamWriter, public std::enable_shared_from_this<Channel> {
+ public:
+  static constexpr std::size_t kMaxPendingBytes = 256 << 10;
+  Channel(boost::asio::any_io_executor executor, std::shared_ptr<Cancellation> cancellation);
+
+  /// Waits while kMaxPendingBytes lie unsent. Errors: kCancelled once closed.
+  void Write(std::string_view bytes) override;
+  /// Never waits. False if the piece was not taken: closed, or the reader is that far behind.
+  bool Offer(std::string_view bytes);
+  /// The handler is done.
+  void Finish();
+  /// The client is gone or the server stops: cancels the work.
+  void Close();
+  /// What was written since, in order. False once all is taken and the handler has finished. I/O thread only.
+  boost::asio::awaitable<bool> Take(std::vector<std::string>& out);
+
+ private:
+  void Wake();
+  boost::asio::steady_timer wake_;
+  std::shared_ptr<Cancellation> cancellation_;
+  std::mutex mutex_;
+  std::condition_variable drained_;
+  std::vector<std::string> pending_;
+  std::size_t pending_bytes_ = 0;
+  bool finished_ = false, closed_ = false;
 };
 
 /// Fills an HttpRequest from the wire. The header alone is parsed until eager(true).
@@ -91,5 +127,10 @@ class RequestParser : public boost::beast::http::basic_parser<true> {
   int version_ = 11;
   std::optional<Error> target_error_;
 };
+
+/// Accepts the upgrade `request` asks for and carries messages both ways until one side ends it. `channel` is what the endpoint's WebSocket writes to.
+/// `check` throws when the caller may no longer send: a key that is revoked ends its sockets at their next message, with 1008.
+boost::asio::awaitable<void> ServeWebSocket(Connection& connection, const HttpRequest& request, const Endpoint& endpoint, const Context& ctx, std::shared_ptr<Channel> channel,
+                                            std::shared_ptr<WebSocket> socket, std::function<void()> check);
 
 }  // namespace tenfold

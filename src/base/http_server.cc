@@ -22,73 +22,6 @@ namespace asio = boost::asio;
 namespace http = boost::beast::http;
 using asio::use_awaitable;
 
-/// Bytes on their way from a handler's thread to the connection's coroutine.
-class Channel : public StreamWriter, public std::enable_shared_from_this<Channel> {
- public:
-  Channel(asio::any_io_executor executor, std::shared_ptr<Cancellation> cancellation) : wake_(executor), cancellation_(std::move(cancellation)) {
-    wake_.expires_at(std::chrono::steady_clock::time_point::max());
-  }
-
-  void Write(std::string_view bytes) override {
-    static constexpr std::size_t kMaxPending = 256 << 10;
-    std::unique_lock lock(mutex_);
-    drained_.wait(lock, [&] { return pending_.size() < kMaxPending || closed_; });
-    if (closed_) throw Error(Code::kCancelled, "the client left");
-    pending_ += bytes;
-    lock.unlock();
-    Wake();
-  }
-
-  void Finish() {
-    {
-      const std::lock_guard lock(mutex_);
-      finished_ = true;
-    }
-    Wake();
-  }
-
-  /// The client is gone or the server stops.
-  void Close() {
-    cancellation_->Cancel();
-    {
-      const std::lock_guard lock(mutex_);
-      closed_ = true;
-    }
-    drained_.notify_all();
-  }
-
-  /// False once all is taken and the handler has finished.
-  asio::awaitable<bool> Take(std::string& out) {
-    for (;;) {
-      {
-        const std::lock_guard lock(mutex_);
-        if (!pending_.empty()) {
-          out = std::move(pending_);
-          pending_.clear();
-          drained_.notify_all();
-          co_return true;
-        }
-        if (finished_) co_return false;
-      }
-      boost::system::error_code ignored;
-      co_await wake_.async_wait(asio::redirect_error(use_awaitable, ignored));
-      wake_.expires_at(std::chrono::steady_clock::time_point::max());
-    }
-  }
-
- private:
-  void Wake() {
-    asio::post(wake_.get_executor(), [self = shared_from_this()] { self->wake_.expires_at(std::chrono::steady_clock::time_point::min()); });
-  }
-
-  asio::steady_timer wake_;
-  std::shared_ptr<Cancellation> cancellation_;
-  std::mutex mutex_;
-  std::condition_variable drained_;
-  std::string pending_;
-  bool finished_ = false, closed_ = false;
-};
-
 /// "Wed, 25 Nov 2026 16:45:10 GMT" (RFC 9110, section 5.6.7), made once a second.
 std::string_view HttpDate() {
   thread_local std::time_t made = 0;
@@ -163,8 +96,12 @@ class HttpServer::Impl {
       acceptor_->close(ignored);
       if (local_acceptor_) local_acceptor_->close(ignored);
     });
+    for (auto& loop : loops_)
+      asio::post(loop->context, [&loop] {
+        for (auto* connection : loop->connections) connection->GoAway();
+      });
     const auto until = std::chrono::steady_clock::now() + options_.drain_timeout;
-    while (busy_.load() > 0 && std::chrono::steady_clock::now() < until) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    while ((busy_.load() > 0 || sockets_.load() > 0) && std::chrono::steady_clock::now() < until) std::this_thread::sleep_for(std::chrono::milliseconds(5));
     {
       const std::lock_guard lock(cancellations_mutex_);
       for (const auto& cancellation : cancellations_) cancellation->Cancel();
@@ -181,6 +118,20 @@ class HttpServer::Impl {
   struct Loop {
     std::unordered_set<Connection*> connections;
     asio::io_context context{1};  // last: what it destroys leaves `connections`
+  };
+  /// Counts work that a stop waits for.
+  class Busy {
+   public:
+    explicit Busy(std::atomic<int>& count) : count_(&count) { ++count; }
+    ~Busy() { Release(); }
+    Busy(const Busy&) = delete;
+    Busy& operator=(const Busy&) = delete;
+    void Release() {
+      if (auto* count = std::exchange(count_, nullptr)) --*count;
+    }
+
+   private:
+    std::atomic<int>* count_;
   };
   struct Meter {
     Histogram* latency;
@@ -282,12 +233,8 @@ class HttpServer::Impl {
         co_await connection->Write(Format(refusal, false, 11, false));
         break;
       }
-      ++busy_;
-      struct Idle {
-        std::atomic<int>& busy;
-        ~Idle() { --busy; }
-      } const idle{busy_};
-      keep_alive = co_await Answer(*connection, parser, request);
+      Busy busy(busy_);
+      keep_alive = co_await Answer(*connection, parser, request, busy);
     }
     co_await connection->Linger();
   }
@@ -299,7 +246,7 @@ class HttpServer::Impl {
   }
 
   /// Reads the body, runs the handler, sends the response. Returns whether the connection goes on.
-  asio::awaitable<bool> Answer(Connection& connection, RequestParser& parser, HttpRequest& request) {
+  asio::awaitable<bool> Answer(Connection& connection, RequestParser& parser, HttpRequest& request, Busy& busy) {
     const auto started = std::chrono::steady_clock::now();
     const int version = parser.version();
     bool keep_alive = parser.keep_alive();
@@ -315,11 +262,17 @@ class HttpServer::Impl {
       request.path_params = std::move(match.params);
       // Access before the body: a stranger cannot make the server read megabytes.
       principal = CheckAccess(*match.endpoint, request, connection.local());
+      if (match.endpoint->websocket) CheckUpgrade(connection, request);
       const auto length = parser.content_length();
       if (length && *length > match.endpoint->body_limit_bytes) response = TooLarge(*match.endpoint);
       else ready = true;
     } catch (const Error& e) {
       response = ErrorResponse(e);
+    }
+    if (ready && match.endpoint->websocket && parser.is_done()) {
+      busy.Release();  // a stop does not wait for it, it says goodbye
+      co_await OpenWebSocket(connection, *match.endpoint, request, std::move(principal));
+      co_return false;
     }
     if (ready && !parser.is_done()) {
       const auto refusal = co_await ReadBody(connection, parser, request, *match.endpoint);
@@ -349,6 +302,45 @@ class HttpServer::Impl {
     if (sent && !rest.empty()) sent = co_await connection.Write(rest);
     if (match.endpoint) Count(*match.endpoint, response.status, started);
     co_return sent && keep_alive;
+  }
+
+  /// A socket as its endpoint sees it: what is sent goes through the channel, what is run counts as work.
+  class OpenSocket : public WebSocket {
+   public:
+    OpenSocket(Impl& server, std::shared_ptr<Channel> channel) : server_(server), channel_(std::move(channel)) {}
+    void Send(std::string_view text) override { channel_->Write(text); }
+    bool Offer(std::string_view text) override { return channel_->Offer(text); }
+    void Run(std::function<void()> job) override {
+      server_.pool_.Submit([busy = std::make_shared<Busy>(server_.busy_), job = std::move(job)] { job(); });
+    }
+
+   private:
+    Impl& server_;
+    std::shared_ptr<Channel> channel_;
+  };
+
+  asio::awaitable<void> OpenWebSocket(Connection& connection, const Endpoint& endpoint, const HttpRequest& request, std::shared_ptr<const Principal> principal) {
+    auto cancellation = std::make_shared<Cancellation>();
+    auto channel = std::make_shared<Channel>(connection.executor(), cancellation);
+    const Context ctx = MakeContext(std::move(principal), cancellation, endpoint.timeout);
+    Track(cancellation, true);
+    ++sockets_;
+    connection.ExpireAfter(endpoint.timeout);
+    co_await ServeWebSocket(connection, request, endpoint, ctx, channel, std::make_shared<OpenSocket>(*this, channel),
+                            [&] { CheckAccess(endpoint, request, connection.local()); });
+    --sockets_;
+    Track(cancellation, false);
+  }
+
+  /// A page of another site may open a socket and the browser adds this site's cookie, so who comes with a cookie must come from here (RFC 6455, section 10.2).
+  static void CheckUpgrade(const Connection& connection, const HttpRequest& request) {
+    if (!boost::beast::iequals(request.header("upgrade"), "websocket") || request.header("sec-websocket-key").empty())
+      throw Error(Code::kInvalidArgument, "this path speaks WebSocket; send 'Upgrade: websocket'", "upgrade");
+    if (connection.local() || !request.header("authorization").empty()) return;
+    const auto origin = request.header("origin");
+    const auto host = origin.find("://");
+    if (host == std::string_view::npos || !boost::beast::iequals(origin.substr(host + 3), request.header("host")))
+      throw Error(Code::kPermissionDenied, "the page that asks is not of this site", "origin");
   }
 
   /// Nothing, or why not: status 0 if the client is gone.
@@ -461,7 +453,7 @@ class HttpServer::Impl {
       if (!co_await SendStream(connection, response, *channel, version, keep_alive, head)) {
         keep_alive = false;
         channel->Close();
-        std::string rest;
+        std::vector<std::string> rest;
         while (co_await channel->Take(rest)) {
         }
       }
@@ -529,16 +521,19 @@ class HttpServer::Impl {
     connection.ExpireAfter(std::chrono::seconds(60));
     if (!co_await connection.Write(FormatHead(response, keep_alive && chunked, version, std::nullopt))) co_return false;
     connection.ExpireNever();
-    std::string bytes, chunk;
-    while (co_await channel.Take(bytes)) {
+    std::vector<std::string> pieces;
+    std::string bytes;
+    while (co_await channel.Take(pieces)) {
       if (head) continue;
+      std::size_t total = 0;
+      for (const auto& piece : pieces) total += piece.size();
+      if (total == 0) continue;  // an empty chunk would end the stream
+      char size[20];
+      bytes.assign(size, chunked ? static_cast<std::size_t>(std::snprintf(size, sizeof size, "%zx\r\n", total)) : 0);
+      for (const auto& piece : pieces) bytes += piece;
+      if (chunked) bytes += "\r\n";
       connection.ExpireAfter(std::chrono::seconds(60));  // a reader that takes nothing for a minute is gone
-      if (chunked) {
-        char size[20];
-        chunk.assign(size, static_cast<std::size_t>(std::snprintf(size, sizeof size, "%zx\r\n", bytes.size())));
-        (chunk += bytes) += "\r\n";
-      }
-      if (!co_await connection.Write(chunked ? chunk : bytes)) co_return false;
+      if (!co_await connection.Write(bytes)) co_return false;
       connection.ExpireNever();
     }
     if (!chunked) co_return false;  // HTTP/1.0 ends a stream by closing
@@ -562,7 +557,7 @@ class HttpServer::Impl {
   std::optional<asio::local::stream_protocol::acceptor> local_acceptor_;
   std::vector<std::thread> threads_;
   std::atomic<std::size_t> connections_{0};
-  std::atomic<int> busy_{0};
+  std::atomic<int> busy_{0}, sockets_{0};
   std::atomic<bool> draining_{false}, stopped_{false};
   std::mutex cancellations_mutex_;
   std::set<std::shared_ptr<Cancellation>> cancellations_;

@@ -48,9 +48,10 @@ with tempfile.TemporaryDirectory() as home:
         sys.exit(1)
     try:
         key = subprocess.run([BIN, "keys", "create", "--user", "mara.lindt@example.com", "--home", home], capture_output=True, text=True, check=True).stdout.strip()
-        python = subprocess.run([ROOT / "scripts" / "fetch_clients"], capture_output=True, text=True, check=True).stdout.strip()
-        run("openai", [python, ROOT / "tests" / "clients" / "openai_client.py", url, key, *([MODEL] if with_models else [])])
+        clients = pathlib.Path(subprocess.run([ROOT / "scripts" / "fetch_clients"], capture_output=True, text=True, check=True).stdout.strip())
+        run("openai", [clients / "bin" / "python", ROOT / "tests" / "clients" / "openai_client.py", url, key, *([MODEL] if with_models else [])])
         node = os.path.join(node_path(), "node")
+        run("AI SDK over a WebSocket", [node, ROOT / "tests" / "clients" / "chat_socket.mjs", clients, url, key])
         if (ROOT / "web" / "node_modules").exists():
             run("AI SDK", [node, ROOT / "tests" / "clients" / "use_chat.mjs", url, key])
             if shutil.which("chromium"):
