@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "monitoring/trace_store.h"
+#include "workflows/cron.h"
 
 namespace tenfold::workflows {
 namespace {
@@ -25,8 +26,12 @@ bool MayRetry(Code code) {
 
 bool Ended(RunState state) { return state == RunState::kFinished || state == RunState::kFailed || state == RunState::kCancelled; }
 
-Context ContextOf(const Run& run, const Clock& clock, std::shared_ptr<Cancellation> cancellation, std::shared_ptr<Span> span, std::chrono::milliseconds timeout) {
-  const auto stored = FromJson<StoredPrincipal>(run.principal, Unknown::kIgnore);
+constexpr std::string_view kScheduled = "schedule:";
+
+Json StoredPrincipalOf(const Principal& principal) { return ToJson(StoredPrincipal{principal.user, principal.tenant, std::string(RoleName(principal.role)), principal.customer, principal.labels}); }
+
+Context ContextOf(const Json& stored_principal, const Clock& clock, std::shared_ptr<Cancellation> cancellation, std::shared_ptr<Span> span, std::chrono::milliseconds timeout) {
+  const auto stored = FromJson<StoredPrincipal>(stored_principal, Unknown::kIgnore);
   Principal principal;
   principal.user = stored.user;
   principal.tenant = stored.tenant;
@@ -125,7 +130,7 @@ Runs::~Runs() {
   pool_.reset();
 }
 
-std::vector<data::Table> Runs::Tables() { return {data::TableOf<Run>(), data::TableOf<RunStep>(), data::TableOf<RunEvent>(), data::TableOf<monitoring::StoredTrace>()}; }
+std::vector<data::Table> Runs::Tables() { return {data::TableOf<Run>(), data::TableOf<RunStep>(), data::TableOf<RunEvent>(), data::TableOf<Schedule>(), data::TableOf<monitoring::StoredTrace>()}; }
 
 void Runs::Register(std::string kind, RunFunction function) { TENFOLD_CHECK(functions_.emplace(std::move(kind), std::move(function)).second); }
 
@@ -143,6 +148,8 @@ void Runs::Resume() {
       Enqueue(run.id);
     }
   }
+  for (const auto& schedule : ListSchedules(Context::System("runs")))
+    if (!schedule.paused) WakeAt(schedule.next_us, std::string(kScheduled) + schedule.id);
   waker_ = std::thread([this] { WakeLoop(); });
 }
 
@@ -155,11 +162,13 @@ void Runs::WakeLoop() {
       wakes_.erase(wakes_.begin());
       lock.unlock();
       try {
-        Enqueue(id);
+        if (id.starts_with(kScheduled)) StartScheduled(id.substr(kScheduled.size()));
+        else Enqueue(id);
         lock.lock();
-      } catch (const Error&) {
+      } catch (const Error& e) {
+        if (e.code() != Code::kResourceExhausted) Log(LogLevel::kError, "could not be woken", {{"what", id}, {"error", e.message()}});
         lock.lock();
-        wakes_.emplace(now + 1'000'000, id);  // the queue is full: a second later
+        wakes_.emplace(now + 1'000'000, id);  // the queue is full, or so is the disk: a second later
       }
     }
     const auto next = wakes_.empty() ? std::chrono::microseconds(1'000'000) : std::chrono::microseconds(wakes_.begin()->first - now);
@@ -170,13 +179,15 @@ void Runs::WakeLoop() {
 std::string Runs::Start(const Context& ctx, const RunSpec& spec) {
   ctx.Check();
   if (!functions_.contains(spec.kind)) throw Error(Code::kInvalidArgument, "run kind '" + spec.kind + "' is unknown", "kind");
+  // Before anything is written: who is refused here has left nothing behind.
+  if (pool_->queued() >= options_.queue) throw Error(Code::kResourceExhausted, std::to_string(options_.queue) + " runs wait already; try again later");
   const auto& principal = ctx.principal();
   Run run;
   run.id = NewId("run", clock_);
   run.kind = spec.kind;
   run.owner = principal.user;
   run.idempotency_key = spec.idempotency_key.empty() ? "" : spec.kind + ":" + spec.idempotency_key;
-  run.principal = ToJson(StoredPrincipal{principal.user, principal.tenant, std::string(RoleName(principal.role)), principal.customer, principal.labels});
+  run.principal = StoredPrincipalOf(principal);
   run.input = spec.input;
   run.created_us = ToMicros(clock_.Now());
   {
@@ -204,8 +215,90 @@ std::string Runs::Start(const Context& ctx, const RunSpec& spec) {
     live_.erase(run.id);
     return existing;
   }
-  Enqueue(run.id);
+  try {
+    Enqueue(run.id);
+  } catch (const Error&) {
+    WakeAt(run.created_us + 1'000'000, run.id);  // it is durable by now, so it must be done; others were faster to the queue
+  }
   return run.id;
+}
+
+void Runs::WakeAt(std::int64_t at_us, std::string id) {
+  {
+    const std::lock_guard lock(mutex_);
+    wakes_.emplace(at_us, std::move(id));
+  }
+  changed_.notify_all();
+}
+
+Schedule Runs::PutSchedule(const Context& ctx, std::string_view name, std::string_view cron, const RunSpec& spec) {
+  if (!functions_.contains(spec.kind)) throw Error(Code::kInvalidArgument, "run kind '" + spec.kind + "' is unknown", "kind");
+  if (name.empty() || name.size() > 4096) throw Error(Code::kInvalidArgument, "a schedule's name has 1 to 4096 bytes", "name");
+  const auto now = clock_.Now();
+  Schedule schedule;
+  schedule.id = name;
+  schedule.kind = spec.kind;
+  schedule.input = spec.input;
+  schedule.cron = cron;
+  schedule.principal = StoredPrincipalOf(ctx.principal());
+  schedule.next_us = ToMicros(Cron(cron).Next(now));
+  schedule.created_us = ToMicros(now);
+  store_.Write(ctx, [&](data::WriteTx& tx) { tx.Put(schedule); });
+  WakeAt(schedule.next_us, std::string(kScheduled) + schedule.id);
+  return schedule;
+}
+
+std::vector<Schedule> Runs::ListSchedules(const Context& ctx) {
+  return store_.Read(ctx, [&](data::ReadTx& tx) { return tx.Find<Schedule>(data::Query{}); });
+}
+
+void Runs::PauseSchedule(const Context& ctx, std::string_view name, bool paused) {
+  std::int64_t next = 0;
+  store_.Write(ctx, [&](data::WriteTx& tx) {
+    auto schedule = tx.Get<Schedule>(name);
+    if (!schedule) throw Error(Code::kNotFound, "there is no schedule '" + std::string(name) + "'; see 'tenfold schedules list'");
+    schedule->paused = paused;
+    next = schedule->next_us = ToMicros(Cron(schedule->cron).Next(clock_.Now()));
+    tx.Put(*schedule);
+  });
+  if (!paused) WakeAt(next, std::string(kScheduled) + std::string(name));
+}
+
+void Runs::RemoveSchedule(const Context& ctx, std::string_view name) {
+  store_.Write(ctx, [&](data::WriteTx& tx) {
+    if (!tx.Delete<Schedule>(name)) throw Error(Code::kNotFound, "there is no schedule '" + std::string(name) + "'; see 'tenfold schedules list'");
+  });
+}
+
+void Runs::StartScheduled(const std::string& name) {
+  const auto system = Context::System("runs");
+  const auto now = clock_.Now();
+  std::optional<Schedule> schedule;
+  bool busy = false;
+  store_.Read(system, [&](data::ReadTx& tx) {
+    schedule = tx.Get<Schedule>(name);
+    const auto last = schedule ? tx.Get<Run>(schedule->last_run) : std::nullopt;
+    busy = last && !Ended(last->state);
+  });
+  // A wake that a later change has overtaken: the change has set its own.
+  if (!schedule || schedule->paused || schedule->next_us > ToMicros(now)) return;
+  const auto due = schedule->next_us;
+  schedule->next_us = ToMicros(Cron(schedule->cron).Next(now));
+  const auto advance = [&](data::WriteTx& tx, const std::string& run) {
+    auto stored = tx.Get<Schedule>(name);
+    if (!stored || stored->next_us != due) return;
+    stored->next_us = schedule->next_us;
+    if (!run.empty()) stored->last_run = run;
+    tx.Put(*stored);
+  };
+  if (busy) {
+    Log(LogLevel::kWarning, "a scheduled run is left out: the last one is still going", {{"schedule", name}, {"run", schedule->last_run}});
+    store_.Write(system, [&](data::WriteTx& tx) { advance(tx, ""); });
+  } else {
+    const auto ctx = ContextOf(schedule->principal, clock_, nullptr, nullptr, options_.run_timeout);
+    Start(ctx, {schedule->kind, schedule->input, "schedule/" + name + "/" + std::to_string(due), advance});
+  }
+  WakeAt(schedule->next_us, std::string(kScheduled) + name);
 }
 
 void Runs::Enqueue(const std::string& id) {
@@ -275,7 +368,7 @@ void Runs::Execute(const std::string& id) {
     span->End();
     Finish(std::move(*run), state, signals, trace->Take(), at_end);
   };
-  RunContext run_context(*this, *run, std::move(steps), ContextOf(*run, clock_, live->cancellation, span, options_.run_timeout), emitted);
+  RunContext run_context(*this, *run, std::move(steps), ContextOf(run->principal, clock_, live->cancellation, span, options_.run_timeout), emitted);
   try {
     run->output = functions_.at(run->kind)(run_context);
     at_end = std::move(run_context.at_end_);

@@ -69,6 +69,21 @@ struct RunEvent {
 TENFOLD_DESCRIBE(RunEvent, (id), (run), (number), (type), (at_us), (data))
 TENFOLD_TABLE(RunEvent, "run_events", id, {"run"}, {{"runs", "run"}})
 
+/// A run that is started again and again. A time at which the last one is still going is left out; of the times missed while no process ran, one is made up for.
+struct Schedule {
+  std::string id;    ///< its name
+  std::string kind;  ///< of run
+  Json input;
+  std::string cron;  ///< see workflows/cron.h
+  Json principal;    ///< who its runs act for
+  bool paused = false;
+  std::int64_t next_us = 0;
+  std::string last_run;
+  std::int64_t created_us = 0;
+};
+TENFOLD_DESCRIBE(Schedule, (id), (kind), (input), (cron), (principal), (paused), (next_us), (last_run), (created_us))
+TENFOLD_TABLE(Schedule, "schedules", id)
+
 struct StoredPrincipal {
   std::string user;
   std::string tenant;
@@ -99,9 +114,9 @@ class RunContext {
   Json Step(std::string_view name, const StepOptions& options, const std::function<Json(const Context&)>& work);
   /// A step whose effect is a write: the effect and the record of the step are one commit, so it happens exactly once.
   Json StepInStore(std::string_view name, const Json& input, const std::function<Json(data::WriteTx&)>& work);
-  /// What was signalled under `signal`, or null once `until` has passed. If neither, the run leaves its thread and is called again later.
   /// What is written in the commit that finishes the run: it happens exactly once, and only if the function returns.
   void AtEnd(std::function<void(data::WriteTx&)> work) { at_end_ = std::move(work); }
+  /// What was signalled under `signal`, or null once `until` has passed. If neither, the run leaves its thread and is called again later.
   Json WaitFor(std::string_view signal, TimePoint until);
   void SleepUntil(TimePoint at);
   /// Appends to the run's event log. Readers see it at once; it becomes durable with the next step, in groups of 64, or at the run's end.
@@ -158,6 +173,14 @@ class Runs {
   /// First signal of a name wins; a second is refused. Errors: kNotFound, kAlreadyExists.
   void Signal(const Context& ctx, std::string_view run, std::string_view name, const Json& value);
   void Cancel(const Context& ctx, std::string_view run);
+
+  /// Starts `spec` at the times of `cron`, as the caller; replaces a schedule of that name. Each start is one commit with the record of it, so none is
+  /// made twice. Errors: kInvalidArgument (cron, kind).
+  Schedule PutSchedule(const Context& ctx, std::string_view name, std::string_view cron, const RunSpec& spec);
+  std::vector<Schedule> ListSchedules(const Context& ctx);
+  /// A paused schedule goes on with its next time, not with those it missed. Errors: kNotFound.
+  void PauseSchedule(const Context& ctx, std::string_view name, bool paused);
+  void RemoveSchedule(const Context& ctx, std::string_view name);
   std::optional<Run> Get(const Context& ctx, std::string_view run);
   std::vector<RunStep> Steps(const Context& ctx, std::string_view run);
   /// Events after number `after`. Waits until there is one, the run has ended or `wait` is over. `ended` says that none will follow
@@ -187,6 +210,9 @@ class Runs {
   /// `signals`: how many signals the call knew of. One that came since makes a waiting run queued, in the same commit.
   void Finish(Run run, RunState state, std::size_t signals, std::vector<SpanRecord> spans, const std::function<void(data::WriteTx&)>& also);
   void WakeLoop();
+  /// Starts what a schedule asks for now, if it still does.
+  void StartScheduled(const std::string& name);
+  void WakeAt(std::int64_t at_us, std::string id);
 
   data::Store& store_;
   const Clock& clock_;
@@ -195,7 +221,7 @@ class Runs {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::map<std::string, std::shared_ptr<Live>, std::less<>> live_;
-  std::multimap<std::int64_t, std::string> wakes_;
+  std::multimap<std::int64_t, std::string> wakes_;  ///< a run, or kScheduled and a schedule's name
   bool stopping_ = false;
   std::thread waker_;
   std::unique_ptr<ThreadPool> pool_;

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "base/files.h"
+#include "base/testing.h"
 
 namespace tenfold::workflows {
 namespace {
@@ -31,9 +32,9 @@ class RunsTest : public testing::Test {
     runs_.reset();
     store_.reset();
   }
-  void Begin(RunFunction function) {
+  void Begin(RunFunction function, const Clock& clock = SystemClock()) {
     runs_.reset();
-    runs_ = std::make_unique<Runs>(*store_, SystemClock(), Runs::Options{});
+    runs_ = std::make_unique<Runs>(*store_, clock, Runs::Options{});
     runs_->Register("test", std::move(function));
     runs_->Resume();
   }
@@ -219,6 +220,64 @@ TEST_F(RunsTest, ASignalMakesAWaitingRunQueuedInItsOwnCommit) {
   EXPECT_EQ(runs_->Get(ctx_, id)->state, RunState::kQueued);
   hold = false;
   EXPECT_EQ(runs_->Await(ctx_, id).output, "yes");
+}
+
+TEST_F(RunsTest, ASchedulesRunsAreStartedOnceEachAndOneOfThoseMissedIsMadeUpFor) {
+  ManualClock clock(TimePoint(std::chrono::sys_days(std::chrono::year(2026) / 1 / 1)));
+  const auto system = Context::System("test", clock);
+  std::atomic<int> started{0};
+  std::atomic<bool> hold{false};
+  const auto count = [&](RunContext&) {
+    ++started;
+    while (hold) std::this_thread::sleep_for(1ms);
+    return Json(nullptr);
+  };
+  const auto ended = [&](int number) {
+    for (int i = 0; i < 3000; ++i) {
+      const auto runs = store_->Read(system, [](data::ReadTx& tx) { return tx.Find<workflows::Run>(data::Where("state", "finished")); });
+      if (std::ssize(runs) >= number) return std::ssize(runs) == number;
+      std::this_thread::sleep_for(1ms);
+    }
+    return false;
+  };
+  const auto next = [&] { return FormatTime(FromMicros(runs_->ListSchedules(system).at(0).next_us)).substr(11, 5); };
+  const auto next_is = [&](std::string_view time) {
+    for (int i = 0; i < 3000 && next() != time; ++i) std::this_thread::sleep_for(1ms);
+    return next() == time;
+  };
+  Begin(count, clock);
+  EXPECT_EQ(CodeOf([&] { runs_->PutSchedule(system, "hourly", "61 * * * *", {"test", nullptr, ""}); }), Code::kInvalidArgument);
+  EXPECT_EQ(CodeOf([&] { runs_->PutSchedule(system, "hourly", "0 * * * *", {"unknown", nullptr, ""}); }), Code::kInvalidArgument);
+  runs_->PutSchedule(system, "hourly", "0 * * * *", {"test", 7, ""});
+  std::this_thread::sleep_for(20ms);
+  EXPECT_EQ(started, 0);
+  clock.Advance(1h);
+  EXPECT_TRUE(ended(1));
+  EXPECT_TRUE(next_is("02:00"));
+  hold = true;
+  clock.Advance(1h);
+  EXPECT_TRUE(next_is("03:00"));
+  clock.Advance(1h);  // the one of two o'clock is still going
+  EXPECT_TRUE(next_is("04:00"));
+  hold = false;
+  EXPECT_TRUE(ended(2));
+  runs_.reset();
+  clock.Advance(5h);
+  Begin(count, clock);
+  EXPECT_TRUE(ended(3));
+  EXPECT_TRUE(next_is("09:00"));
+  runs_->PauseSchedule(system, "hourly", true);
+  clock.Advance(3h);
+  std::this_thread::sleep_for(1200ms);  // longer than the loop ever sleeps
+  EXPECT_EQ(started, 3);
+  runs_->PauseSchedule(system, "hourly", false);
+  EXPECT_TRUE(next_is("12:00"));
+  runs_->RemoveSchedule(system, "hourly");
+  EXPECT_EQ(CodeOf([&] { runs_->RemoveSchedule(system, "hourly"); }), Code::kNotFound);
+  const auto runs = store_->Read(system, [](data::ReadTx& tx) { return tx.Find<workflows::Run>(data::Query{}); });
+  ASSERT_EQ(runs.size(), 3u);
+  EXPECT_EQ(runs[0].input, Json(7));
+  EXPECT_EQ(runs[0].owner, "system:test");
 }
 
 }  // namespace
