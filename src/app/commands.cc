@@ -5,10 +5,12 @@
 
 #include "app/evaluate.h"
 #include "app/example.h"
+#include "app/operations.h"
 #include "app/yaml.h"
 #include "interface/pedigree.h"
 #include "models/catalog.h"
 #include "security/audit.h"
+#include "workflows/cron.h"
 
 namespace tenfold::app {
 namespace {
@@ -16,7 +18,7 @@ namespace {
 struct Options {
   bool json = false;
   std::string home;  // read by main; accepted here so that help shows it
-  std::string url, label = "public", text, user, name, id, path, role = "customer", alias = "live", reason;
+  std::string url, label = "public", text, user, name, id, path, role = "customer", alias = "live", reason, cron;
   bool decline = false;
   std::uint32_t k = 5;
 };
@@ -59,12 +61,46 @@ void LinkUser(const Call& call) {
 
 void Ingest(const Call& call) {
   auto url = call.options.url;
-  if (url.starts_with("folder:")) url = "folder:" + std::filesystem::absolute(url.substr(7)).string();
+  if (url.starts_with("folder:")) url = "folder:" + std::filesystem::absolute(url.substr(7)).lexically_normal().string();
+  if (!call.options.cron.empty()) workflows::Cron{call.options.cron};  // refused before anything is read
   const auto report = RunIngest(call.on, call.ctx, url, call.options.label, [&](std::string_view line) { call.say(CommandOutput::kProgress, line); });
   std::string text = std::to_string(report.added) + " added, " + std::to_string(report.changed) + " changed, " + std::to_string(report.unchanged) + " unchanged, " + std::to_string(report.removed) +
                      " removed, " + std::to_string(report.chunks) + " new chunks\n";
   for (const auto& problem : report.problems) text += "left out " + problem.path + ": " + problem.problem + "\n";
-  call.Print(ToJson(report), text);
+  auto json = ToJson(report).get_object();
+  if (!call.options.cron.empty()) {
+    const auto folder = std::filesystem::path(url.substr(url.find(':') + 1));
+    const auto name = !call.options.name.empty() ? call.options.name : (folder.has_filename() ? folder : folder.parent_path()).filename().string();
+    const auto schedule = call.on.runs->PutSchedule(call.ctx, name, call.options.cron, {"ingest", ToJson(retrieval::IngestRequest{url, call.options.label}), ""});
+    json["schedule"] = ScheduleJson(schedule);
+    text += "again at " + FormatTime(FromMicros(schedule.next_us)) + ", schedule '" + name + "'\n";
+  }
+  call.Print(json, text);
+}
+
+void ListSchedules(const Call& call) {
+  JsonArray rows;
+  std::string text;
+  for (const auto& one : call.on.runs->ListSchedules(call.ctx)) {
+    rows.push_back(ScheduleJson(one));
+    text += one.id + "  " + one.kind + "  '" + one.cron + "'  " + (one.paused ? "paused" : "next " + FormatTime(FromMicros(one.next_us))) + (one.last_run.empty() ? "" : "  last " + one.last_run) + "\n";
+  }
+  call.Print(JsonObject{{"schedules", std::move(rows)}}, text.empty() ? "no schedules yet; make one with 'tenfold ingest URL --cron \"0 3 * * *\"'\n" : text);
+}
+
+void PauseSchedule(const Call& call) {
+  call.on.runs->PauseSchedule(call.ctx, call.options.id, true);
+  call.Print(JsonObject{{"id", call.options.id}, {"paused", true}}, "paused; go on with 'tenfold schedules resume " + call.options.id + "'\n");
+}
+
+void ResumeSchedule(const Call& call) {
+  call.on.runs->PauseSchedule(call.ctx, call.options.id, false);
+  call.Print(JsonObject{{"id", call.options.id}, {"paused", false}}, "goes on\n");
+}
+
+void RemoveSchedule(const Call& call) {
+  call.on.runs->RemoveSchedule(call.ctx, call.options.id);
+  call.Print(JsonObject{{"id", call.options.id}, {"removed", true}}, "removed; its runs stay in 'tenfold runs list'\n");
 }
 
 Context AsUser(const Call& call) { return call.options.user.empty() ? call.ctx : call.ctx.As(*call.on.accounts->PrincipalOf(call.options.user)); }
@@ -210,24 +246,14 @@ void Search(const Call& call) {
 void ListRuns(const Call& call) {
   JsonArray rows;
   std::string text;
-  const auto runs = call.on.store->Read(call.ctx, [](data::ReadTx& tx) { return tx.Find<workflows::Run>({{}, "created_us", true, 50}); });
-  for (const auto& run : runs) {
-    const auto state = std::string(AsView(ToJson(run.state).get_string()));
-    rows.push_back(JsonObject{{"id", run.id}, {"kind", run.kind}, {"state", state}, {"owner", run.owner}, {"created", FormatTime(FromMicros(run.created_us))}, {"error", run.error}});
-    text += run.id + "  " + run.kind + "  " + state + "  " + FormatTime(FromMicros(run.created_us)) + (run.error.empty() ? "" : "  " + run.error) + "\n";
+  for (const auto& run : call.on.store->Read(call.ctx, [](data::ReadTx& tx) { return tx.Find<workflows::Run>({{}, "created_us", true, 50}); })) {
+    const auto& row = rows.emplace_back(RunJson(run)).get_object();
+    text += run.id + "  " + run.kind + "  " + std::string(AsView(row.at("state").get_string())) + "  " + FormatTime(FromMicros(run.created_us)) + (run.error.empty() ? "" : "  " + run.error) + "\n";
   }
   call.Print(JsonObject{{"runs", std::move(rows)}}, text.empty() ? "no runs yet\n" : text);
 }
 
-void ShowRun(const Call& call) {
-  const auto run = call.on.runs->Get(call.ctx, call.options.id);
-  if (!run) throw Error(Code::kNotFound, "there is no run '" + call.options.id + "'; see 'tenfold runs list'");
-  auto json = ToJson(*run).get_object();
-  JsonArray steps;
-  for (const auto& step : call.on.runs->Steps(call.ctx, run->id)) steps.push_back(ToJson(step));
-  json["steps"] = std::move(steps);
-  call.say(CommandOutput::kResult, ToPrettyText(json) + "\n");
-}
+void ShowRun(const Call& call) { call.say(CommandOutput::kResult, ToPrettyText(RunWithStepsJson(call.on, call.ctx, call.options.id)) + "\n"); }
 
 void VerifyAudit(const Call& call) {
   const auto finding = call.on.store->Read(call.ctx, [](data::ReadTx& tx) { return security::VerifyAudit(tx); });
@@ -269,6 +295,8 @@ void Define(CLI::App& app, Options& options, CommandFunction& chosen) {
   auto* ingest = add(app, "ingest", "read documents from a source, e.g. folder:help", Ingest);
   ingest->add_option("url", options.url, "folder:PATH")->required();
   ingest->add_option("--label", options.label, "access label of documents that access.yaml does not name (default public)");
+  ingest->add_option("--cron", options.cron, "read it again at these times (UTC), e.g. '0 3 * * *' or @hourly");
+  ingest->add_option("--name", options.name, "name of that schedule (default: the folder's)");
   auto* search = add(app, "search", "passages that answer a query", Search);
   search->add_option("text", options.text, "what to look for")->required();
   search->add_option("-k", options.k, "how many (default 5)");
@@ -295,6 +323,11 @@ void Define(CLI::App& app, Options& options, CommandFunction& chosen) {
   auto* approve = add(*runs, "approve", "say yes to what a run asks for", Approve);
   approve->add_option("id", options.id, "the run")->required();
   approve->add_flag("--decline", options.decline, "say no");
+  auto* schedules = group("schedules", "runs that are started again and again");
+  add(*schedules, "list", "all schedules, and when they are next", ListSchedules);
+  add(*schedules, "pause", "leave out its times from now on", PauseSchedule)->add_option("name", options.id, "the schedule")->required();
+  add(*schedules, "resume", "go on with its next time", ResumeSchedule)->add_option("name", options.id, "the schedule")->required();
+  add(*schedules, "rm", "remove a schedule", RemoveSchedule)->add_option("name", options.id, "the schedule")->required();
   auto* models = group("models", "models and where they come from");
   add(*models, "list", "the catalogue, and what is here", ListModels);
   add(*models, "pull", "fetch a model into the cache", PullModel)->add_option("id", options.id, "a model of the catalogue")->required();

@@ -4,6 +4,7 @@
 
 #include "app/commands.h"
 #include "app/example.h"
+#include "app/operations.h"
 #include "interface/chat.h"
 #include "interface/pedigree.h"
 #include "interface/web_app.h"
@@ -141,6 +142,7 @@ std::vector<Endpoint> MakeEndpoints(Services& on) {
                                                                                                  return Json(about);
                                                                                                }})));
   add(interface::MakePedigreeEndpoints(std::make_shared<interface::PedigreeParts>(interface::PedigreeParts{*on.store, *on.runs, *on.registry})));
+  add(MakeOperationsEndpoints(on));
   auto document = std::make_shared<std::string>();
   rows.push_back({"GET", "/openapi.json", Access::kPublic, 1s, "This API.",
                   [document](const Context&, const HttpRequest&) {

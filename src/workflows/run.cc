@@ -233,7 +233,8 @@ void Runs::WakeAt(std::int64_t at_us, std::string id) {
 
 Schedule Runs::PutSchedule(const Context& ctx, std::string_view name, std::string_view cron, const RunSpec& spec) {
   if (!functions_.contains(spec.kind)) throw Error(Code::kInvalidArgument, "run kind '" + spec.kind + "' is unknown", "kind");
-  if (name.empty() || name.size() > 4096) throw Error(Code::kInvalidArgument, "a schedule's name has 1 to 4096 bytes", "name");
+  const auto fits = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-'; };
+  if (name.empty() || name.size() > 64 || !std::all_of(name.begin(), name.end(), fits)) throw Error(Code::kInvalidArgument, "name: is 1 to 64 letters, digits, '.', '_' or '-'", "name");
   const auto now = clock_.Now();
   Schedule schedule;
   schedule.id = name;

@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import signal
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -102,7 +103,7 @@ with tempfile.TemporaryDirectory() as root:
     for path, methods in api["paths"].items():
         for method in methods:
             if (method, path) not in public:
-                check(f"a stranger at {method} {path}", server.ask(method.upper(), path.replace("{id}", "x"))[0] == 401)
+                check(f"a stranger at {method} {path}", server.ask(method.upper(), path.replace("{id}", "x").replace("{name}", "x"))[0] == 401)
     check("a customer is no admin", server.ask("GET", "/metrics", key=customer)[0] == 403)
     check("an admin is not the owner of the folder", server.ask("POST", "/api/control", {"arguments": ["users", "list"]}, admin)[0] == 403)
 
@@ -130,6 +131,36 @@ with tempfile.TemporaryDirectory() as root:
     report = json.loads(tenfold(home, "ingest", "folder:help", "--json")[1])
     check("a deleted file is removed", report["removed"] == 1, report)
     check("and found by nobody", hits(server, admin, "return window") == [])
+
+    # What an operator sees and does over HTTP
+    get = lambda path, who=admin: server.ask("GET", path, key=who)
+    listed = lambda who: sorted(d["uri"] for d in get("/v1/documents", who)[1]["documents"])
+    check("a customer's list holds no internal document", listed(customer) == [], listed(customer))
+    check("an agent's does", listed(agent) == ["internal/goodwill.txt", "rates.csv", "ship.html"], listed(agent))
+    check("a limit is kept, a wrong one named", len(get("/v1/documents?limit=2")[1]["documents"]) == 2 and get("/v1/documents?limit=0")[1]["error"]["param"] == "limit")
+    source = get("/v1/sources")[1]["sources"][0]
+    check("the source is listed", source["url"].endswith("/help") and source["label"] == "public", source)
+    run = server.ask("POST", f"/v1/sources/{source['id']}/ingest", key=admin)[1]["run"]
+    for _ in range(100):
+        state = get(f"/v1/runs/{run}")[1]
+        if state["state"] != "queued" and state["state"] != "running":
+            break
+        time.sleep(0.05)
+    check("a source is read again", state["state"] == "finished" and state["output"]["unchanged"] == 3, state)
+    check("the run is listed", get("/v1/runs?kind=ingest&limit=1")[1]["runs"][0]["id"] == run)
+    check("another's run does not exist for a customer", get(f"/v1/runs/{run}", customer)[0] == 404 and server.ask("POST", f"/v1/runs/{run}/cancel", key=customer)[0] == 404)
+    status, schedule, _ = server.ask("PUT", "/v1/schedules/nightly", {"cron": "0 3 * * *", "source": source["id"]}, admin)
+    check("a schedule is made", status == 200 and schedule["next"][11:16] == "03:00" and schedule["last_run"] is None, schedule)
+    check("a wrong one is named", server.ask("PUT", "/v1/schedules/nightly", {"cron": "0 25 * * *", "source": source["id"]}, admin)[1]["error"]["param"] == "cron")
+    check("it is paused", server.ask("PATCH", "/v1/schedules/nightly", {"paused": True}, admin)[0] == 200 and get("/v1/schedules")[1]["schedules"][0]["next"] is None)
+    code, out, err = tenfold(home, "ingest", "folder:help", "--cron", "@hourly", "--json")
+    check("the command line makes one too", json.loads(out)["schedule"]["id"] == "help", (out, err))
+    check("both are listed", [s["id"] for s in json.loads(tenfold(home, "schedules", "list", "--json")[1])["schedules"]] == ["help", "nightly"])
+    check("a wrong time is refused before anything is read", tenfold(home, "ingest", "folder:help", "--cron", "hourly")[0] == 2)
+    check("they are removed", tenfold(home, "schedules", "rm", "help")[0] == 0 and server.ask("DELETE", "/v1/schedules/nightly", key=admin)[0] == 200 and get("/v1/schedules")[1]["schedules"] == [])
+    versions = get("/v1/versions")[1]
+    check("the live version is told", versions["history"][-1]["version"] in [v["id"] for v in versions["versions"]], versions)
+    check("what is live cannot be promoted again", server.ask("POST", "/v1/versions/promote", {"version": versions["history"][-1]["version"]}, admin)[0] == 412)
 
     # Wrong input
     for what, body, field in (("unknown field", {"query": "x", "kk": 1}, "kk"), ("range", {"query": "x", "k": 0}, "k"), ("missing", {}, "query"), ("type", {"query": 7}, "query"), ("length", {"query": "x" * 9000}, "query")):
@@ -183,6 +214,23 @@ with tempfile.TemporaryDirectory() as root:
     pathlib.Path(home, "tenfold.yaml").write_text("server:\n  lsten: 127.0.0.1:0\n")
     wrong = subprocess.run([BIN, "up", "--home", home], capture_output=True, text=True, timeout=20)
     check("a wrong setting is named with its line", "tenfold.yaml:2:" in wrong.stderr and "did you mean 'listen'" in wrong.stderr, wrong.stderr)
+    made = subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1",
+                           "-keyout", os.path.join(home, "key.pem"), "-out", os.path.join(home, "certificate.pem")], capture_output=True, text=True)
+    check("openssl makes a certificate", made.returncode == 0, made.stderr)
+    pathlib.Path(home, "tenfold.yaml").write_text("server:\n  tls_certificate: certificate.pem\n")
+    half = subprocess.run([BIN, "up", "--home", home], capture_output=True, text=True, timeout=20)
+    check("a certificate without its key is named", half.returncode == 2 and "server.tls_key" in half.stderr, half.stderr)
+    pathlib.Path(home, "tenfold.yaml").write_text("server:\n  tls_certificate: certificate.pem\n  tls_key: key.pem\n")
+    server = Server(home)
+    check("https: is served", server.url.startswith("https://"), server.url)
+    trust = ssl.create_default_context(cafile=os.path.join(home, "certificate.pem"))
+    with urllib.request.urlopen(urllib.request.Request(server.url + "/v1/me", headers={"Authorization": f"Bearer {customer}"}), timeout=20, context=trust) as answer:
+        check("and answers", json.load(answer)["user"] == "customer@example.com")
+    check("the command line goes on beside it", tenfold(home, "users", "list")[0] == 0)
+    link = tenfold(home, "users", "link", "--user", "agent@example.com")[1].split("#token=")[1].strip()
+    with urllib.request.urlopen(urllib.request.Request(server.url + "/api/session", json.dumps({"token": link}).encode(), method="POST"), timeout=20, context=trust) as answer:
+        check("its cookie is for https: only", answer.headers["set-cookie"].endswith("; Secure"), answer.headers["set-cookie"])
+    server.stop()
     pathlib.Path(home, "tenfold.yaml").unlink()
     check("init writes a file that is accepted", tenfold(home, "init")[0] == 0 and tenfold(home, "check")[0] == 0)
 

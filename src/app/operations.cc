@@ -1,0 +1,176 @@
+#include "app/operations.h"
+
+#include <algorithm>
+#include <charconv>
+
+namespace tenfold::app {
+namespace {
+
+using namespace std::chrono_literals;
+
+HttpResponse JsonResponse(Json body, int status = 200) {
+  HttpResponse response;
+  response.status = status;
+  response.body = ToText(body);
+  return response;
+}
+
+/// ?limit=, 1 to 200, 50 unless told.
+std::size_t LimitOf(const HttpRequest& request) {
+  const auto given = request.query.find("limit");
+  if (given == request.query.end()) return 50;
+  std::size_t limit = 0;
+  const auto& text = given->second;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), limit);
+  if (error != std::errc() || end != text.data() + text.size() || limit < 1 || limit > 200) throw Error(Code::kInvalidArgument, "limit: is a number from 1 to 200", "limit");
+  return limit;
+}
+
+/// The newest rows whose fields equal what the query string names.
+template <class T>
+data::Query Newest(const HttpRequest& request, std::string order, std::initializer_list<const char*> fields) {
+  data::Query query{{}, std::move(order), true, LimitOf(request)};
+  for (const auto* field : fields)
+    if (const auto given = request.query.find(field); given != request.query.end()) query.where.push_back({field, data::Compare::kEqual, data::Value(given->second)});
+  return query;
+}
+
+struct PutScheduleRequest {
+  std::string cron;
+  std::string source;
+};
+TENFOLD_DESCRIBE(PutScheduleRequest, (cron, Required{}, Length{1, 128}, Doc{"UTC, e.g. '0 3 * * *' or @hourly"}), (source, Required{}, Length{1, 128}, Doc{"the source to read again, by id"}))
+
+struct PauseRequest {
+  bool paused = false;
+};
+TENFOLD_DESCRIBE(PauseRequest, (paused, Required{}))
+
+struct PromoteRequest {
+  std::string alias = std::string(registry::kLive);
+  std::string version;
+  std::string reason;
+};
+TENFOLD_DESCRIBE(PromoteRequest, (alias, Length{1, 64}), (version, Required{}, Length{6, 64}, Doc{"its id, or the first characters of it"}), (reason, Length{0, 1000}))
+
+struct RollbackRequest {
+  std::string alias = std::string(registry::kLive);
+};
+TENFOLD_DESCRIBE(RollbackRequest, (alias, Length{1, 64}))
+
+retrieval::Source FindSource(Services& on, const Context& ctx, std::string_view id) {
+  auto source = on.store->Read(ctx, [&](data::ReadTx& tx) { return tx.Get<retrieval::Source>(id); });
+  if (!source) throw Error(Code::kNotFound, "there is no such source; see GET /v1/sources", "source");
+  return *source;
+}
+
+Json IngestOf(const retrieval::Source& source) { return ToJson(retrieval::IngestRequest{source.url, source.label}); }
+
+}  // namespace
+
+JsonObject RunJson(const workflows::Run& run) {
+  return {{"id", run.id}, {"kind", run.kind}, {"state", ToJson(run.state)}, {"owner", run.owner}, {"created", FormatTime(FromMicros(run.created_us))}, {"error", run.error}};
+}
+
+JsonObject RunWithStepsJson(Services& on, const Context& ctx, std::string_view id) {
+  const auto run = on.runs->Get(ctx, id);
+  if (!run) throw Error(Code::kNotFound, "there is no run '" + std::string(id) + "'; see 'tenfold runs list'");
+  auto json = ToJson(*run).get_object();
+  JsonArray steps;
+  for (const auto& step : on.runs->Steps(ctx, run->id)) steps.push_back(ToJson(step));
+  json["steps"] = std::move(steps);
+  return json;
+}
+
+JsonObject ScheduleJson(const workflows::Schedule& one) {
+  JsonObject json{{"id", one.id}, {"kind", one.kind}, {"input", one.input}, {"cron", one.cron}, {"paused", one.paused}};
+  json["next"] = one.paused ? Json(nullptr) : Json(boost::json::string(FormatTime(FromMicros(one.next_us))));
+  json["last_run"] = one.last_run.empty() ? Json(nullptr) : Json(boost::json::string(one.last_run));
+  return json;
+}
+
+std::vector<Endpoint> MakeOperationsEndpoints(Services& on) {
+  std::vector<Endpoint> rows;
+  rows.push_back({"GET", "/v1/documents", Access::kUser, 5s, "Documents the caller may read, newest first. Query: limit, source.", [&on](const Context& ctx, const HttpRequest& request) {
+                    const auto limit = LimitOf(request);
+                    const auto query = Newest<retrieval::Document>(request, "updated_us", {"source"});
+                    std::vector<retrieval::Document> documents;
+                    on.store->Read(ctx, [&](data::ReadTx& tx) {
+                      const auto& labels = ctx.principal().labels;
+                      if (std::find(labels.begin(), labels.end(), "*") != labels.end()) documents = tx.Find<retrieval::Document>(query);
+                      else
+                        for (const auto& label : labels) {
+                          auto readable = query;
+                          readable.where.push_back({"label", data::Compare::kEqual, data::Value(label)});
+                          for (auto& one : tx.Find<retrieval::Document>(readable)) documents.push_back(std::move(one));
+                        }
+                    });
+                    std::sort(documents.begin(), documents.end(), [](const auto& a, const auto& b) { return std::tie(a.updated_us, a.id) > std::tie(b.updated_us, b.id); });
+                    JsonArray found;
+                    for (std::size_t i = 0; i < std::min(limit, documents.size()); ++i) {
+                      const auto& one = documents[i];
+                      found.push_back(JsonObject{{"id", one.id}, {"source", one.source}, {"uri", one.uri}, {"title", one.title}, {"label", one.label}, {"media_type", one.media_type}, {"content_hash", one.content_hash}, {"version", one.version}, {"updated", FormatTime(FromMicros(one.updated_us))}});
+                    }
+                    return JsonResponse(JsonObject{{"documents", std::move(found)}});
+                  }});
+  rows.push_back({"GET", "/v1/sources", Access::kAdmin, 5s, "Where documents come from.", [&on](const Context& ctx, const HttpRequest&) {
+                    JsonArray found;
+                    for (const auto& one : on.store->Read(ctx, [](data::ReadTx& tx) { return tx.Find<retrieval::Source>(data::Query{}); }))
+                      found.push_back(JsonObject{{"id", one.id}, {"url", one.url}, {"label", one.label}, {"scanned", FormatTime(FromMicros(one.scanned_us))}});
+                    return JsonResponse(JsonObject{{"sources", std::move(found)}});
+                  }});
+  rows.push_back({"POST", "/v1/sources/{id}/ingest", Access::kAdmin, 5s, "Reads a source again. The reply names the run; follow it at /v1/runs/{id}. New sources are added with 'tenfold ingest'.", [&on](const Context& ctx, const HttpRequest& request) {
+                    const auto source = FindSource(on, ctx, request.path_params.at("id"));
+                    return JsonResponse(JsonObject{{"run", on.runs->Start(ctx, {"ingest", IngestOf(source), ""})}}, 202);
+                  }});
+  rows.push_back({"GET", "/v1/runs", Access::kAdmin, 5s, "The newest runs. Query: limit, kind, state, owner.", [&on](const Context& ctx, const HttpRequest& request) {
+                    JsonArray found;
+                    const auto query = Newest<workflows::Run>(request, "created_us", {"kind", "state", "owner"});
+                    for (const auto& run : on.store->Read(ctx, [&](data::ReadTx& tx) { return tx.Find<workflows::Run>(query); })) found.push_back(RunJson(run));
+                    return JsonResponse(JsonObject{{"runs", std::move(found)}});
+                  }});
+  rows.push_back({"GET", "/v1/runs/{id}", Access::kUser, 5s, "A run with its steps: the caller's own, or any for an admin.", [&on](const Context& ctx, const HttpRequest& request) { return JsonResponse(RunWithStepsJson(on, ctx, request.path_params.at("id"))); }});
+  rows.push_back({"POST", "/v1/runs/{id}/cancel", Access::kUser, 5s, "Cancels a run: the caller's own, or any for an admin.", [&on](const Context& ctx, const HttpRequest& request) {
+                    on.runs->Cancel(ctx, request.path_params.at("id"));
+                    return JsonResponse(JsonObject{{"id", request.path_params.at("id")}, {"cancelled", true}});
+                  }});
+  rows.push_back({"GET", "/v1/schedules", Access::kAdmin, 5s, "Runs that are started again and again.", [&on](const Context& ctx, const HttpRequest&) {
+                    JsonArray found;
+                    for (const auto& one : on.runs->ListSchedules(ctx)) found.push_back(ScheduleJson(one));
+                    return JsonResponse(JsonObject{{"schedules", std::move(found)}});
+                  }});
+  Endpoint put{"PUT", "/v1/schedules/{name}", Access::kAdmin, 5s, "Reads a source again at the times of a cron expression.", [&on](const Context& ctx, const HttpRequest& http) {
+                 const auto request = FromJson<PutScheduleRequest>(ParseJson(http.body));
+                 const auto source = FindSource(on, ctx, request.source);
+                 return JsonResponse(ScheduleJson(on.runs->PutSchedule(ctx, http.path_params.at("name"), request.cron, {"ingest", IngestOf(source), ""})));
+               }};
+  put.request_schema = SchemaOf<PutScheduleRequest>();
+  rows.push_back(std::move(put));
+  Endpoint pause{"PATCH", "/v1/schedules/{name}", Access::kAdmin, 5s, "Pauses a schedule, or lets it go on.", [&on](const Context& ctx, const HttpRequest& http) {
+                   const auto request = FromJson<PauseRequest>(ParseJson(http.body));
+                   on.runs->PauseSchedule(ctx, http.path_params.at("name"), request.paused);
+                   return JsonResponse(JsonObject{{"id", http.path_params.at("name")}, {"paused", request.paused}});
+                 }};
+  pause.request_schema = SchemaOf<PauseRequest>();
+  rows.push_back(std::move(pause));
+  rows.push_back({"DELETE", "/v1/schedules/{name}", Access::kAdmin, 5s, "Removes a schedule; its runs stay.", [&on](const Context& ctx, const HttpRequest& request) {
+                    on.runs->RemoveSchedule(ctx, request.path_params.at("name"));
+                    return JsonResponse(JsonObject{{"id", request.path_params.at("name")}, {"removed", true}});
+                  }});
+  rows.push_back({"GET", "/v1/versions", Access::kAdmin, 5s, "Versions of what shapes an answer, and the history of the alias 'live' (query: alias).", [&on](const Context& ctx, const HttpRequest& request) {
+                    const auto given = request.query.find("alias");
+                    JsonArray versions, history;
+                    for (const auto& one : on.registry->List(ctx)) versions.push_back(ToJson(one));
+                    for (const auto& move : on.registry->History(ctx, given == request.query.end() ? registry::kLive : std::string_view(given->second))) history.push_back(ToJson(move));
+                    return JsonResponse(JsonObject{{"versions", std::move(versions)}, {"history", std::move(history)}});
+                  }});
+  rows.push_back(MakeJsonEndpoint<PromoteRequest, registry::AliasMove>("POST", "/v1/versions/promote", Access::kAdmin, 5s, "Makes a version live.", [&on](const Context& ctx, const PromoteRequest& request) {
+    return on.registry->Promote(ctx, request.alias, request.version, request.reason);
+  }));
+  rows.push_back(MakeJsonEndpoint<RollbackRequest, registry::AliasMove>("POST", "/v1/versions/rollback", Access::kAdmin, 5s, "Goes back to the version before.", [&on](const Context& ctx, const RollbackRequest& request) {
+    return on.registry->Rollback(ctx, request.alias);
+  }));
+  return rows;
+}
+
+}  // namespace tenfold::app

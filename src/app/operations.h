@@ -1,0 +1,19 @@
+#pragma once
+/// \file Documents, sources, runs, schedules and versions over HTTP, and the JSON the command line prints of them.
+#include <string_view>
+#include <vector>
+
+#include "app/services.h"
+#include "base/http.h"
+
+namespace tenfold::app {
+
+/// One line of a list.
+JsonObject RunJson(const workflows::Run& run);
+/// All of it. Errors: kNotFound, also for another user's.
+JsonObject RunWithStepsJson(Services& on, const Context& ctx, std::string_view id);
+JsonObject ScheduleJson(const workflows::Schedule& schedule);
+
+std::vector<Endpoint> MakeOperationsEndpoints(Services& on);
+
+}  // namespace tenfold::app
