@@ -1,7 +1,9 @@
 #include "app/backends.h"
 
+#include <algorithm>
 #include <cstdlib>
 
+#include "data/folder.h"
 #include "models/bert_embedder.h"
 #include "models/llama_generator.h"
 #include "models/openai_backend.h"
@@ -33,7 +35,26 @@ constexpr Backend<OpenStoreFunction> kStores[] = {
     {"sqlite", data::OpenSqliteStore, "a file; embedded"},
 };
 
+using OpenObjectStoreFunction = std::unique_ptr<data::ObjectStore> (*)(const std::filesystem::path& folder);
+constexpr Backend<OpenObjectStoreFunction> kObjectStores[] = {
+    {"file", data::OpenFileObjectStore, "a folder; embedded"},
+};
+using OpenSourceFunction = std::unique_ptr<data::Source> (*)(std::string_view path);
+constexpr Backend<OpenSourceFunction> kSources[] = {
+    {"folder", data::OpenFolderSource, "files below a folder, with the labels of its access.yaml"},
+};
+
 }  // namespace
+
+std::unique_ptr<data::ObjectStore> OpenObjectStore(std::string_view url, const std::filesystem::path& home) {
+  const auto& backend = FindBackend(kObjectStores, url, "object store", "data.objects");
+  return backend.open(home / std::filesystem::path(url.substr(std::min(url.size(), backend.scheme.size() + 1))));
+}
+
+std::unique_ptr<data::Source> OpenSource(std::string_view url) {
+  const auto& backend = FindBackend(kSources, url, "source", "url");
+  return backend.open(url.substr(std::min(url.size(), backend.scheme.size() + 1)));
+}
 
 std::unique_ptr<data::Store> OpenStore(std::string_view url, const std::filesystem::path& home, std::vector<data::Table> tables) {
   const auto& backend = FindBackend(kStores, url, "store", "data.store");

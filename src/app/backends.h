@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "app/settings.h"
+#include "data/object_store.h"
+#include "data/source.h"
 #include "data/store.h"
 #include "models/embedder.h"
 #include "models/generator.h"
@@ -14,6 +16,11 @@ namespace tenfold::app {
 
 /// "sqlite:<path>"; a relative path lies in `home`. Errors: kInvalidArgument naming the schemes this build has.
 std::unique_ptr<data::Store> OpenStore(std::string_view url, const std::filesystem::path& home, std::vector<data::Table> tables);
+
+/// "file:<folder>"; a relative path is inside `home`. Errors: kInvalidArgument (scheme), kPermissionDenied.
+std::unique_ptr<data::ObjectStore> OpenObjectStore(std::string_view url, const std::filesystem::path& home);
+/// "folder:<path>". Errors: kInvalidArgument (scheme).
+std::unique_ptr<data::Source> OpenSource(std::string_view url);
 
 /// A model of the catalogue, whose files lie below `models`, an openai: URL, or "none" (null). Errors: kNotFound with the fix, kInvalidArgument (scheme), kUnavailable.
 std::unique_ptr<models::Embedder> OpenEmbedder(std::string_view name, const std::filesystem::path& models, const ModelSettings& settings);

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <filesystem>
 
+#include "app/backup.h"
 #include "app/evaluate.h"
 #include "app/example.h"
 #include "app/operations.h"
@@ -264,8 +265,7 @@ void VerifyAudit(const Call& call) {
 
 void Backup(const Call& call) {
   const auto target = std::filesystem::absolute(call.options.path);
-  if (std::filesystem::exists(target)) throw Error(Code::kAlreadyExists, "'" + target.string() + "' exists; choose another name");
-  const auto commit = call.on.store->Backup(call.ctx, target.string());
+  const auto commit = MakeBackup(call.on, call.ctx, target);
   call.Print(JsonObject{{"path", target.string()}, {"commit", commit}}, "backed up commit " + std::to_string(commit) + " to " + target.string() + "\n");
 }
 

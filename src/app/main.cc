@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <iostream>
 
+#include "app/backup.h"
 #include "app/commands.h"
 #include "app/endpoints.h"
 #include "app/example.h"
@@ -170,33 +171,12 @@ int Restore(const std::filesystem::path& home, const std::vector<std::string>& a
   for (std::size_t i = 1; i < arguments.size(); ++i) {
     if (arguments[i] == "--home") ++i;
     else if (arguments[i] == "--help" || arguments[i] == "-h") {
-      std::cout << "tenfold restore FILE [--home DIR]\n\nPuts a backup in place of the store. Stop the server first. The old store is kept as store.db.before-restore.\n";
+      std::cout << "tenfold restore FILE [--home DIR]\n\nPuts a backup in the place of what the data folder holds. Stop the server first. What it held is kept as *.before-restore.\n";
       return 0;
     } else if (!arguments[i].starts_with('-')) file = arguments[i];
   }
   if (file.empty()) throw Error(Code::kInvalidArgument, "restore needs the file of a backup; see 'tenfold restore --help'");
-  if (!std::filesystem::exists(file)) throw Error(Code::kNotFound, "there is no file '" + file.string() + "'");
-  std::filesystem::create_directories(home);
-  const HomeLock lock(home);
-  data::Commit commit = 0;
-  {
-    // Checked as a copy: opening a store may write to it, and a backup stays as it was made.
-    const TemporaryFolder trial;
-    std::filesystem::copy_file(file, trial.path() / "store.db");
-    const auto store = data::OpenSqliteStore((trial.path() / "store.db").string(), {});
-    store->CheckIntegrity(Context::System("restore"));
-    commit = store->commit();
-  }
-  const auto target = home / "store.db";
-  if (std::filesystem::exists(target)) {
-    for (const char* tail : {"", "-wal", "-shm"}) {
-      const auto old = target.string() + tail, kept = (home / "store.db.before-restore").string() + tail;
-      std::filesystem::remove(kept);
-      if (std::filesystem::exists(old)) std::filesystem::rename(old, kept);
-    }
-  }
-  std::filesystem::copy_file(file, home / "store.db.restoring", std::filesystem::copy_options::overwrite_existing);
-  std::filesystem::rename(home / "store.db.restoring", target);
+  const auto commit = RestoreBackup(home, file);
   std::cout << "restored commit " << commit << " from " << file.string() << "\n";
   return 0;
 }

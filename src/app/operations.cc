@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <charconv>
+#include <filesystem>
+
+#include "base/crypto.h"
 
 namespace tenfold::app {
 namespace {
@@ -33,6 +36,17 @@ data::Query Newest(const HttpRequest& request, std::string order, std::initializ
   for (const auto* field : fields)
     if (const auto given = request.query.find(field); given != request.query.end()) query.where.push_back({field, data::Compare::kEqual, data::Value(given->second)});
   return query;
+}
+
+/// RFC 8187's attr-char as they are, all else as %XX.
+std::string PercentEncode(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    const bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' || c == '-' || c == '_';
+    if (plain) out += c;
+    else (out += '%') += ToHex({&c, 1});
+  }
+  return out;
 }
 
 struct PutScheduleRequest {
@@ -112,6 +126,16 @@ std::vector<Endpoint> MakeOperationsEndpoints(Services& on) {
                       found.push_back(JsonObject{{"id", one.id}, {"source", one.source}, {"uri", one.uri}, {"title", one.title}, {"label", one.label}, {"media_type", one.media_type}, {"content_hash", one.content_hash}, {"version", one.version}, {"updated", FormatTime(FromMicros(one.updated_us))}});
                     }
                     return JsonResponse(JsonObject{{"documents", std::move(found)}});
+                  }});
+  rows.push_back({"GET", "/v1/documents/{id}/content", Access::kUser, 30s, "The bytes a document was made of.", [&on](const Context& ctx, const HttpRequest& request) {
+                    const auto document = on.store->Read(ctx, [&](data::ReadTx& tx) { return tx.Get<retrieval::Document>(request.path_params.at("id")); });
+                    if (!document || !ctx.principal().MayRead(document->label)) throw Error(Code::kNotFound, "there is no such document");
+                    HttpResponse response;
+                    response.content_type = document->media_type;
+                    response.body = on.originals->Get(ctx, document->content_hash);
+                    // Somebody else wrote it: it is never shown as a page of this site.
+                    response.headers = {{"content-disposition", "attachment; filename*=UTF-8''" + PercentEncode(std::filesystem::path(document->uri).filename().string())}, {"x-content-type-options", "nosniff"}, {"content-security-policy", "sandbox"}};
+                    return response;
                   }});
   rows.push_back({"GET", "/v1/sources", Access::kAdmin, 5s, "Where documents come from.", [&on](const Context& ctx, const HttpRequest&) {
                     JsonArray found;

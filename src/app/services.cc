@@ -51,6 +51,8 @@ Services::Services(std::filesystem::path home_folder, const Settings& chosen, Wi
     : home(PrepareHome(std::move(home_folder))), settings(chosen), clock(SystemClock()), lock_(home),
       embedder(with_models == WithModels::kYes ? OpenEmbedder(settings.models.embedder, CacheFolder() / "models", settings.models) : nullptr), index(embedder ? embedder->dim() : 0), with_models_(with_models) {
   store = OpenStore(settings.data.store, home, AllTables());
+  objects = OpenObjectStore(settings.data.objects, home);
+  originals = std::make_unique<retrieval::Originals>(*store, *objects);
   is_new = store->commit() == 0;
   store->Follow(index);
   accounts = std::make_unique<security::Accounts>(*store, clock);
@@ -67,6 +69,8 @@ Services::Services(std::filesystem::path home_folder, const Settings& chosen, Wi
   ingest.parse_command = {std::filesystem::read_symlink("/proc/self/exe").string(), "parse-document", strict ? "strict" : "without_landlock"};
   ingest.chunks.max_tokens = settings.retrieval.chunk_tokens;
   ingest.embedder = embedder.get();
+  ingest.originals = originals.get();
+  ingest.open_source = [](std::string_view url) { return OpenSource(url); };
   if (embedder) ingest.count_tokens = [this](std::string_view text) { return embedder->CountTokens(text); };
   runs->Register("ingest", retrieval::MakeIngest(*store, std::move(ingest)));
   if (embedder) runs->Register("embed", retrieval::MakeEmbedMissing(*store, *embedder));
@@ -84,6 +88,8 @@ Services::Services(std::filesystem::path home_folder, const Settings& chosen, Wi
     first.model.embedder = settings.models.embedder;
     registry->Promote(system, registry::kLive, registry->Put(system, first, "the first version"), "first start");
   }
+  runs->Register("collect", retrieval::MakeCollect(*originals));
+  if (is_new) runs->PutSchedule(system, "collect-originals", "@daily", {"collect", JsonObject{}, ""});
   runs->Resume();
   if (embedder && index.chunks_without_vector() > 0) runs->Start(system, {"embed", JsonObject{}, ""});
   metrics.SetGauge("tenfold_store_commit", "Newest durable commit.", [this] { return static_cast<double>(store->commit()); });

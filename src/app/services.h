@@ -7,11 +7,13 @@
 #include "agents/assistant.h"
 #include "app/settings.h"
 #include "base/telemetry.h"
+#include "data/object_store.h"
 #include "data/store.h"
 #include "models/embedder.h"
 #include "models/generator.h"
 #include "registry/versions.h"
 #include "retrieval/ingest.h"
+#include "retrieval/originals.h"
 #include "retrieval/retriever.h"
 #include "retrieval/search_index.h"
 #include "security/accounts.h"
@@ -93,6 +95,8 @@ class Services {
   const std::unique_ptr<models::Embedder> embedder;  ///< null without models
   retrieval::SearchIndex index;
   std::unique_ptr<data::Store> store;
+  std::unique_ptr<data::ObjectStore> objects;
+  std::unique_ptr<retrieval::Originals> originals;
   std::unique_ptr<security::Accounts> accounts;
   std::unique_ptr<registry::Registry> registry;
   std::unique_ptr<retrieval::Retriever> retriever;

@@ -23,9 +23,11 @@ TENFOLD_DESCRIBE(ServerSettings, (listen, Doc{"address and port to serve on"}), 
 
 struct DataSettings {
   std::string store = "sqlite:store.db";
+  std::string objects = "file:objects";
   std::string sandbox = "strict";
 };
 TENFOLD_DESCRIBE(DataSettings, (store, Doc{"where rows lie; a relative path is inside the data folder"}),
+                 (objects, Doc{"where big bytes lie, such as the originals of documents; a relative path is inside the data folder"}),
                  (sandbox, Doc{"strict, or without_landlock for a kernel that has none"}))
 
 struct ModelSettings {

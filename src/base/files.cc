@@ -59,25 +59,56 @@ std::string ReadFile(const std::filesystem::path& path, std::uint64_t limit_byte
   }
 }
 
-void WriteFileAtomically(const std::filesystem::path& path, std::string_view bytes) {
-  const auto beside = path.parent_path() / (NewId(".writing"));
-  try {
-    const FileDescriptor file{::open(beside.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600)};
-    if (file.fd < 0) ThrowErrno("write '" + path.string() + "'");
-    for (std::size_t done = 0; done < bytes.size();) {
-      const auto n = ::write(file.fd, bytes.data() + done, bytes.size() - done);
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) ThrowErrno("write '" + path.string() + "'");
-      done += static_cast<std::size_t>(n);
-    }
-    TENFOLD_CHECK(::fsync(file.fd) == 0);
-    if (::rename(beside.c_str(), path.c_str()) != 0) ThrowErrno("write '" + path.string() + "'");
-  } catch (...) {
-    ::unlink(beside.c_str());
-    throw;
+std::string ReadFileRange(const std::filesystem::path& path, std::uint64_t offset, std::size_t length) {
+  const FileDescriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  if (file.fd < 0) ThrowErrno("read '" + path.string() + "'");
+  std::string bytes(length, '\0');
+  std::size_t done = 0;
+  while (done < length) {
+    const auto n = ::pread(file.fd, bytes.data() + done, length - done, static_cast<off_t>(offset + done));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) ThrowErrno("read '" + path.string() + "'");
+    if (n == 0) break;
+    done += static_cast<std::size_t>(n);
   }
-  const FileDescriptor folder{::open(path.parent_path().empty() ? "." : path.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-  if (folder.fd >= 0) TENFOLD_CHECK(::fsync(folder.fd) == 0);
+  bytes.resize(done);
+  return bytes;
+}
+
+void SyncFolder(const std::filesystem::path& folder) {
+  const FileDescriptor opened{::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  if (opened.fd >= 0) TENFOLD_CHECK(::fsync(opened.fd) == 0);
+}
+
+NewFile::NewFile(std::filesystem::path beside) : beside_(std::move(beside)), fd_(::open(beside_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600)) {
+  if (fd_ < 0) ThrowErrno("write '" + beside_.string() + "'");
+}
+
+NewFile::~NewFile() {
+  ::close(fd_);
+  if (!beside_.empty()) ::unlink(beside_.c_str());
+}
+
+void NewFile::Append(std::string_view bytes) {
+  while (!bytes.empty()) {
+    const auto n = ::write(fd_, bytes.data(), bytes.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) ThrowErrno("write '" + beside_.string() + "'");
+    bytes.remove_prefix(static_cast<std::size_t>(n));
+  }
+}
+
+void NewFile::CommitAs(const std::filesystem::path& path) {
+  TENFOLD_CHECK(::fsync(fd_) == 0);
+  if (::rename(beside_.c_str(), path.c_str()) != 0) ThrowErrno("write '" + path.string() + "'");
+  beside_.clear();
+  SyncFolder(path.parent_path());
+}
+
+void WriteFileAtomically(const std::filesystem::path& path, std::string_view bytes) {
+  NewFile file(path.parent_path() / NewId(".writing"));
+  file.Append(bytes);
+  file.CommitAs(path);
 }
 
 TemporaryFolder::TemporaryFolder() {

@@ -9,6 +9,29 @@ namespace tenfold {
 
 /// Errors: kNotFound, kPermissionDenied, kResourceExhausted if larger than `limit_bytes`.
 std::string ReadFile(const std::filesystem::path& path, std::uint64_t limit_bytes = 64u << 20);
+/// At most `length` bytes from `offset`, fewer at the end. Errors: as ReadFile.
+std::string ReadFileRange(const std::filesystem::path& path, std::uint64_t offset, std::size_t length);
+
+/// Makes what was created, renamed or removed in it durable. A failed fsync aborts the program.
+void SyncFolder(const std::filesystem::path& folder);
+
+/// A file that is not there until it is whole. Destroyed before CommitAs() it leaves nothing behind.
+class NewFile {
+ public:
+  /// `beside`: where it lies meanwhile; on the same file system as its place. Errors: kPermissionDenied, kResourceExhausted (disk full).
+  explicit NewFile(std::filesystem::path beside);
+  ~NewFile();
+  NewFile(const NewFile&) = delete;
+  NewFile& operator=(const NewFile&) = delete;
+  void Append(std::string_view bytes);
+  /// Fsyncs, renames into place, fsyncs the folder. A failed fsync aborts the program.
+  void CommitAs(const std::filesystem::path& path);
+
+ private:
+  std::filesystem::path beside_;
+  int fd_;
+};
+
 /// Writes beside, fsyncs, renames into place, fsyncs the folder: readers see the old or the new file, never a part.
 /// Errors: kResourceExhausted (disk full), kPermissionDenied. A failed fsync aborts the program.
 void WriteFileAtomically(const std::filesystem::path& path, std::string_view bytes);

@@ -42,32 +42,54 @@ const std::string& AccessLabels::LabelFor(std::string_view relative_path) const 
   }
 }
 
-std::vector<ScannedFile> ScanFolder(const fs::path& root, const std::string& fallback_label) {
-  std::error_code error;
-  if (!fs::is_directory(root, error)) throw Error(Code::kNotFound, "folder '" + root.string() + "' does not exist");
-  const AccessLabels labels(root, fallback_label);
-  const auto canonical_root = fs::canonical(root);
-  std::vector<ScannedFile> out;
-  for (auto at = fs::recursive_directory_iterator(root, fs::directory_options::skip_permission_denied); at != fs::recursive_directory_iterator(); ++at) {
-    if (at->path().filename().string().starts_with('.')) {
-      if (at->is_directory(error)) at.disable_recursion_pending();
-      continue;
+namespace {
+
+class FolderSource : public Source {
+ public:
+  explicit FolderSource(std::string_view folder) : root_(fs::absolute(folder)), url_("folder:" + root_.string()) {}
+  const std::string& url() const override { return url_; }
+
+  std::vector<SourceItem> Scan(const Context& ctx, const std::string& fallback_label) override {
+    std::error_code error;
+    if (!fs::is_directory(root_, error)) throw Error(Code::kNotFound, "folder '" + root_.string() + "' does not exist");
+    const AccessLabels labels(root_, fallback_label);
+    const auto canonical_root = fs::canonical(root_);
+    std::vector<SourceItem> out;
+    for (auto at = fs::recursive_directory_iterator(root_, fs::directory_options::skip_permission_denied); at != fs::recursive_directory_iterator(); ++at) {
+      ctx.Check();
+      if (at->path().filename().string().starts_with('.')) {
+        if (at->is_directory(error)) at.disable_recursion_pending();
+        continue;
+      }
+      if (!at->is_regular_file(error) || MediaTypeOf(at->path()).empty()) continue;
+      SourceItem file;
+      file.path = fs::relative(at->path(), root_).generic_string();
+      file.label = labels.LabelFor(file.path);
+      const auto real = fs::canonical(at->path(), error).string();
+      if (error || !real.starts_with(canonical_root.string() + "/")) continue;
+      try {
+        file.content_hash = Sha256Hex(ReadFile(at->path(), kMaxDocumentBytes));
+      } catch (const Error& e) {
+        file.problem = e.message();
+      }
+      out.push_back(std::move(file));
     }
-    if (!at->is_regular_file(error) || MediaTypeOf(at->path()).empty()) continue;
-    ScannedFile file;
-    file.path = fs::relative(at->path(), root).generic_string();
-    file.label = labels.LabelFor(file.path);
-    const auto real = fs::canonical(at->path(), error).string();
-    if (error || !real.starts_with(canonical_root.string() + "/")) continue;
-    try {
-      file.content_hash = Sha256Hex(ReadFile(at->path(), kMaxDocumentBytes));
-    } catch (const Error& e) {
-      file.problem = e.message();
-    }
-    out.push_back(std::move(file));
+    std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.path < b.path; });
+    return out;
   }
-  std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.path < b.path; });
-  return out;
-}
+
+  std::string Read(const Context& ctx, const std::string& path) override {
+    ctx.Check();
+    return ReadFile(root_ / path, kMaxDocumentBytes);
+  }
+
+ private:
+  const fs::path root_;
+  const std::string url_;
+};
+
+}  // namespace
+
+std::unique_ptr<Source> OpenFolderSource(std::string_view folder) { return std::make_unique<FolderSource>(folder); }
 
 }  // namespace tenfold::data

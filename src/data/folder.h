@@ -3,21 +3,13 @@
 #include <filesystem>
 #include <map>
 #include <string>
-#include <vector>
 
-#include "base/describe.h"
+#include "data/source.h"
 
 namespace tenfold::data {
 
-struct ScannedFile {
-  std::string path;  ///< relative, with '/'
-  std::string label;
-  std::string content_hash;  ///< SHA-256
-  std::string problem;       ///< why it is left out, empty if it is not
-};
-
 /// access.yaml of a folder: sub-folder -> label; the deepest one that holds a file wins; `fallback` where none does.
-/// Errors of Parse: kInvalidArgument with file and line.
+/// Errors: kInvalidArgument with file and line.
 class AccessLabels {
  public:
   AccessLabels(const std::filesystem::path& root, std::string fallback);
@@ -27,8 +19,7 @@ class AccessLabels {
   std::map<std::string, std::string, std::less<>> labels_;
 };
 
-/// Regular files under `root` that have a parser, sorted by path. Hidden files and links that lead outside are left out.
-/// Errors: kNotFound, kInvalidArgument.
-std::vector<ScannedFile> ScanFolder(const std::filesystem::path& root, const std::string& fallback_label);
+/// Regular files of `folder`. Hidden files and links that lead outside are left out.
+std::unique_ptr<Source> OpenFolderSource(std::string_view folder);
 
 }  // namespace tenfold::data

@@ -55,13 +55,17 @@ TEST(Folder, ScansByContentWithTheDeepestLabel) {
   WriteFileAtomically(root / "d.exe", "d");
   WriteFileAtomically(root / "access.yaml", "\"\": public\ninternal: staff\n");
   std::filesystem::create_symlink("/etc/hostname", root / "link.txt");
-  const auto files = ScanFolder(root, "nobody");
+  const auto ctx = Context::System("test");
+  const auto source = OpenFolderSource(root.string());
+  const auto files = source->Scan(ctx, "nobody");
   ASSERT_EQ(files.size(), 2u);
   EXPECT_EQ(files[0].path + files[0].label, "a.mdpublic");
   EXPECT_EQ(files[1].path + files[1].label, "internal/deep/b.txtstaff");
+  EXPECT_EQ(source->Read(ctx, "internal/deep/b.txt"), "b");
+  EXPECT_EQ(source->url(), "folder:" + root.string());
   WriteFileAtomically(root / "access.yaml", "a: [1]\n");
-  EXPECT_EQ(CodeOf([&] { ScanFolder(root, "x"); }), Code::kInvalidArgument);
-  EXPECT_EQ(CodeOf([&] { ScanFolder(root / "none", "x"); }), Code::kNotFound);
+  EXPECT_EQ(CodeOf([&] { source->Scan(ctx, "x"); }), Code::kInvalidArgument);
+  EXPECT_EQ(CodeOf([&] { OpenFolderSource((root / "none").string())->Scan(ctx, "x"); }), Code::kNotFound);
 }
 
 }  // namespace

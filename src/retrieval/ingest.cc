@@ -1,17 +1,15 @@
 #include "retrieval/ingest.h"
 
 #include <filesystem>
+#include <set>
 
 #include "base/crypto.h"
-#include "base/files.h"
-#include "data/folder.h"
 #include "data/parse.h"
 #include "retrieval/retriever.h"
 
 namespace tenfold::retrieval {
 namespace {
 
-constexpr std::string_view kFolder = "folder:";
 constexpr auto kParseTimeout = std::chrono::seconds(25);
 
 std::string ShortHash(std::string_view text) { return Sha256Hex(text).substr(0, 24); }
@@ -62,14 +60,13 @@ std::vector<data::Table> IngestTables() { return {data::TableOf<Source>(), data:
 workflows::RunFunction MakeIngest(data::Store& store, IngestOptions options) {
   return [&store, options = std::move(options)](workflows::RunContext& run) -> Json {
     const auto request = FromJson<IngestRequest>(run.input());
-    if (!request.url.starts_with(kFolder)) throw Error(Code::kInvalidArgument, "url: no source for '" + request.url.substr(0, request.url.find(':')) + ":'; this build has: folder", "url");
-    const std::filesystem::path root = std::filesystem::absolute(request.url.substr(kFolder.size()));
-    const auto source_id = ShortHash(std::string(kFolder) + root.string());
+    const auto source = options.open_source(request.url);
+    const auto source_id = ShortHash(source->url());
     const auto system = Context::System("ingest");
     IngestReport report;
     report.source = source_id;
 
-    const auto files = data::ScanFolder(root, request.label);
+    const auto files = source->Scan(run.ctx(), request.label);
     std::map<std::string, Document> known;
     store.Read(system, [&](data::ReadTx& tx) {
       for (auto& document : tx.Find<Document>(data::Where("source", source_id))) {
@@ -80,12 +77,15 @@ workflows::RunFunction MakeIngest(data::Store& store, IngestOptions options) {
     // What is no longer there, or no longer allowed to be, goes first: one commit for all of it.
     std::set<std::string> present;
     for (const auto& file : files) present.insert(file.path);
+    std::vector<std::string> forgotten;
     store.Write(system, [&](data::WriteTx& tx) {
       report.removed = 0;
-      tx.Put(Source{source_id, std::string(kFolder) + root.string(), request.label, ToMicros(run.ctx().clock().Now())});
+      forgotten.clear();
+      tx.Put(Source{source_id, source->url(), request.label, ToMicros(run.ctx().clock().Now())});
       for (const auto& [uri, document] : known)
         if (!present.contains(uri)) {
           tx.Delete<Document>(document.id);
+          forgotten.push_back(document.content_hash);
           ++report.removed;
         }
       for (const auto& file : files) {
@@ -96,20 +96,21 @@ workflows::RunFunction MakeIngest(data::Store& store, IngestOptions options) {
         tx.Put(document);
       }
     });
+    options.originals->Forget(system, forgotten);
     std::int64_t done = 0;
     for (const auto& file : files) {
       run.ctx().Check();
       run.Emit("stage", JsonObject{{"done", ++done}, {"total", static_cast<std::int64_t>(files.size())}, {"path", file.path}});
       const auto old = known.find(file.path);
-      if (file.problem.empty() && old != known.end() && old->second.content_hash == file.content_hash) {
+      if (file.problem.empty() && old != known.end() && old->second.content_hash == file.content_hash && options.originals->Has(system, file.content_hash)) {
         ++report.unchanged;
         continue;
       }
       try {
         if (!file.problem.empty()) throw Error(Code::kInvalidArgument, file.problem);
-        const auto bytes = ReadFile(root / file.path, data::kMaxDocumentBytes);
+        const auto bytes = source->Read(run.ctx(), file.path);
         const auto parsed = data::ParseInChild(run.ctx().WithTimeout(kParseTimeout), options.parse_command, bytes, data::MediaTypeOf(file.path));
-        Document document{ShortHash(source_id + "/" + file.path), source_id, file.path, parsed.title, file.label, parsed.media_type, file.content_hash, parsed.text, 1, ToMicros(run.ctx().clock().Now())};
+        Document document{ShortHash(source_id + "/" + file.path), source_id, file.path, parsed.title, file.label, parsed.media_type, "", parsed.text, 1, ToMicros(run.ctx().clock().Now())};
         if (document.title.empty()) document.title = std::filesystem::path(file.path).stem().string();
         if (old != known.end()) document.version = old->second.version + 1;
         std::vector<Chunk> chunks;
@@ -117,19 +118,25 @@ workflows::RunFunction MakeIngest(data::Store& store, IngestOptions options) {
           chunks.push_back({document.id + "/" + std::to_string(document.version) + "/" + std::to_string(chunks.size()), document.id, static_cast<std::int64_t>(span.begin),
                             static_cast<std::int64_t>(span.end), span.heading, document.text.substr(span.begin, span.end - span.begin), {}, {}});
         if (options.embedder) EmbedChunks(run.ctx(), *options.embedder, document, chunks);
-        store.Write(system, [&](data::WriteTx& tx) {
-          tx.Delete<Document>(document.id);
-          tx.Put(document);
-          for (const auto& chunk : chunks) tx.Put(chunk);
-          tx.Put(LineageEdge{"parsed/" + document.id, source_id, document.id, "parsed", run.id()});
+        options.originals->Keep(system, bytes, [&](const std::string& object) {
+          document.content_hash = object;
+          store.Write(system, [&](data::WriteTx& tx) {
+            tx.Delete<Document>(document.id);
+            tx.Put(document);
+            for (const auto& chunk : chunks) tx.Put(chunk);
+            tx.Put(LineageEdge{"parsed/" + document.id, source_id, document.id, "parsed", run.id()});
+          });
         });
+        if (old != known.end() && old->second.content_hash != document.content_hash) options.originals->Forget(system, {&old->second.content_hash, 1});
         report.chunks += static_cast<std::int64_t>(chunks.size());
         ++(old == known.end() ? report.added : report.changed);
       } catch (const Error& e) {
         if (e.code() == Code::kCancelled && run.ctx().done()) throw;
         // The file is reported and the rest goes on. A text that can no longer be read must not answer questions from its old form.
         report.problems.push_back({file.path, e.message()});
-        if (old != known.end()) store.Write(system, [&](data::WriteTx& tx) { tx.Delete<Document>(old->second.id); });
+        if (old == known.end()) continue;
+        store.Write(system, [&](data::WriteTx& tx) { tx.Delete<Document>(old->second.id); });
+        options.originals->Forget(system, {&old->second.content_hash, 1});
       }
     }
     return ToJson(report);

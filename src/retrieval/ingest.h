@@ -1,19 +1,21 @@
 #pragma once
-/// \file Keeps a folder's documents in the store: a run per scan, a step per changed file, deletions in the commit that notices them.
+/// \file Keeps a source's documents in the store: a run per scan, a step per changed file, deletions in the commit that notices them.
 #include <functional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "data/source.h"
 #include "data/store.h"
 #include "models/embedder.h"
 #include "retrieval/chunker.h"
+#include "retrieval/originals.h"
 #include "retrieval/search_index.h"
 #include "workflows/run.h"
 
 namespace tenfold::retrieval {
 
-/// A place documents come from.
+/// A place documents come from, as stored.
 struct Source {
   std::string id;   ///< hash of the URL
   std::string url;  ///< "folder:/path"
@@ -58,10 +60,12 @@ struct IngestReport {
 TENFOLD_DESCRIBE(IngestReport, (source), (added), (changed), (unchanged), (removed), (chunks), (problems))
 
 struct IngestOptions {
+  std::function<std::unique_ptr<data::Source>(std::string_view url)> open_source;
   std::vector<std::string> parse_command;  ///< see data::ParseInChild
   ChunkOptions chunks;
   CountTokens count_tokens = EstimateTokens;
   models::Embedder* embedder = nullptr;  ///< may be null; must outlive the runs
+  Originals* originals = nullptr;        ///< must outlive the runs
 };
 
 std::vector<data::Table> IngestTables();

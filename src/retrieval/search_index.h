@@ -22,13 +22,13 @@ struct Document {
   std::string title;
   std::string label;
   std::string media_type;
-  std::string content_hash;
+  std::string content_hash;  ///< SHA-256 of the bytes it was made of: their id in the object store
   std::string text;
   std::int64_t version = 1;
   std::int64_t updated_us = 0;
 };
 TENFOLD_DESCRIBE(Document, (id), (source), (uri), (title), (label), (media_type), (content_hash), (text), (version), (updated_us))
-TENFOLD_TABLE(Document, "documents", id, {"source"})
+TENFOLD_TABLE(Document, "documents", id, {"source", "content_hash"})
 
 /// A passage. Its text is document.text[begin_byte, end_byte).
 struct Chunk {
