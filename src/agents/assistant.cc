@@ -15,7 +15,6 @@ namespace {
 
 using namespace std::chrono_literals;
 constexpr auto kApprovalWait = 24h;
-constexpr auto kTurnTimeout = 120s;
 
 struct TurnInput {
   std::string version;
@@ -58,7 +57,8 @@ std::vector<std::string> SplitQuestion(const std::string& text) {
 class Turn {
  public:
   Turn(const AssistantParts& parts, workflows::RunContext& run, TurnInput input, ChatTurn turn)
-      : parts_(parts), run_(run), ctx_(run.ctx().WithTimeout(kTurnTimeout)), input_(std::move(input)), turn_(std::move(turn)), version_(parts.resolve(input_.version)),
+      : parts_(parts), run_(run), input_(std::move(input)), turn_(std::move(turn)), version_(parts.resolve(input_.version)), budget_(MakeBudget(version_.config.limits)),
+        ctx_(run.ctx().WithTimeout(std::chrono::seconds(version_.config.limits.seconds)).WithBudget(budget_)),
         guards_(parts.guards.BeginTurn(version_.config.guards)) {
     answer_.id = run.id();
     answer_.user = ctx_.principal().user;
@@ -125,8 +125,8 @@ class Turn {
         }
     const auto questions = query == question ? SplitQuestion(question) : std::vector{question};
     // Search and writing are one recorded step: what is read and what is said of it belong together.
-    const auto step = run_.Step("answer_from_knowledge", {.timeout = std::chrono::milliseconds(kTurnTimeout), .input = JsonObject{{"queries", ToJson(questions)}}}, [&](const Context& ctx) {
-      return ToJson(SearchAndWrite(ctx, questions, query == question ? std::string() : query));
+    const auto step = run_.Step("answer_from_knowledge", {.timeout = std::chrono::seconds(version_.config.limits.seconds), .input = JsonObject{{"queries", ToJson(questions)}}}, [&](const Context& ctx) {
+      return ToJson(SearchAndWrite(ctx.WithBudget(budget_), questions, query == question ? std::string() : query));
     });
     const auto result = FromJson<KnowledgeAnswer>(step, Unknown::kIgnore);
     answer_.commit = result.commit;
@@ -146,7 +146,7 @@ class Turn {
     answer_.cached_tokens = written.usage.cached_tokens;
     answer_.completion_tokens = written.usage.completion_tokens;
     for (const auto& verdict : written.verdicts) answer_.verdicts.get_array().push_back(verdict);
-    run_.ctx().budget().SpendTokens(static_cast<std::int64_t>(written.usage.prompt_tokens) + written.usage.completion_tokens);
+    answer_.cost_micro_usd = models::CostOf(version_.config.model.price, written.usage);
   }
 
   KnowledgeAnswer SearchAndWrite(const Context& ctx, const std::vector<std::string>& questions, const std::string& follow_up) {
@@ -186,7 +186,7 @@ class Turn {
   void UseTool(const Route& route) {
     const auto tool = std::find_if(parts_.tools.begin(), parts_.tools.end(), [&](const Tool& t) { return t.name == route.tool; });
     TENFOLD_CHECK(tool != parts_.tools.end());
-    run_.ctx().budget().SpendStep();
+    budget_->SpendStep();
     const std::string call = "call_1";
     run_.Emit("tool_call", JsonObject{{"call", call}, {"name", tool->name}, {"input", route.arguments}});
     JsonObject pedigree{{"name", tool->name}, {"input", route.arguments}};
@@ -229,7 +229,7 @@ class Turn {
     answer_.total_us = ToMicros(ctx_.clock().Now()) - turn_.asked_us;
     run_.Emit("verdict", JsonObject{{"grounding", answer_.grounding}, {"refused", answer_.refused}});
     run_.Emit("finished", JsonObject{{"answer", answer_.id}, {"version", answer_.version}, {"refused", answer_.refused}, {"grounding", answer_.grounding}, {"model", answer_.model},
-                                     {"prompt_tokens", answer_.prompt_tokens}, {"cached_tokens", answer_.cached_tokens}, {"completion_tokens", answer_.completion_tokens},
+                                     {"prompt_tokens", answer_.prompt_tokens}, {"cached_tokens", answer_.cached_tokens}, {"completion_tokens", answer_.completion_tokens}, {"cost_micro_usd", answer_.cost_micro_usd},
                                      {"ttft_us", answer_.ttft_us}, {"total_us", answer_.total_us}});
     const auto masked = guards_->Mask(answer_.text);
     auto stored = answer_;
@@ -244,12 +244,17 @@ class Turn {
     return JsonObject{{"answer", answer_.id}, {"text", answer_.text}, {"refused", answer_.refused}};
   }
 
+  static std::shared_ptr<Budget> MakeBudget(const LimitConfig& limits) {
+    return std::make_shared<Budget>(Budget::Limits{limits.steps, limits.tokens, static_cast<std::int64_t>(limits.usd * 1e6)});
+  }
+
   const AssistantParts& parts_;
   workflows::RunContext& run_;
-  const Context ctx_;
   const TurnInput input_;
   const ChatTurn turn_;
   const AssistantVersion version_;
+  const std::shared_ptr<Budget> budget_;
+  const Context ctx_;
   const std::unique_ptr<TurnGuards> guards_;
   monitoring::Answer answer_;
 };

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "base/describe.h"
+#include "models/generator.h"
 
 namespace tenfold::agents {
 
@@ -11,9 +12,10 @@ struct ModelConfig {
   std::string generator = "qwen2.5-coder-0.5b-instruct";  ///< catalogue id or openai: URL; "none" quotes passages
   std::string embedder = "all-minilm-l6-v2";              ///< catalogue id; "none" searches words alone
   std::uint32_t max_tokens = 120;
+  models::TokenPrice price;
 };
 TENFOLD_DESCRIBE(ModelConfig, (generator, Length{1, 256}, Doc{"a model of the catalogue, an openai: URL, or none"}), (embedder, Length{1, 256}, Doc{"a model of the catalogue, or none"}),
-                 (max_tokens, Range{16, 4096}, Doc{"longest answer"}))
+                 (max_tokens, Range{16, 4096}, Doc{"longest answer"}), (price, Doc{"US dollars per million tokens; 0 for models of this machine"}))
 
 struct PromptConfig {
   std::string name = "Assistant";
@@ -41,13 +43,23 @@ struct GuardConfig {
 };
 TENFOLD_DESCRIBE(GuardConfig, (input), (mask_personal_data), (output), (min_grounding, Range{0, 1}))
 
+/// What one turn may use. Where the model no longer fits, the passages are quoted.
+struct LimitConfig {
+  std::uint32_t steps = 12;
+  std::uint32_t seconds = 120;
+  std::uint32_t tokens = 16'384;
+  double usd = 0.05;
+};
+TENFOLD_DESCRIBE(LimitConfig, (steps, Range{1, 1000}), (seconds, Range{1, 600}), (tokens, Range{0, 10'000'000}), (usd, Range{0, 1000}))
+
 struct AssistantConfig {
   ModelConfig model;
   PromptConfig prompt;
   std::vector<std::string> tools = {"search_knowledge", "get_order", "open_ticket"};
   RetrievalConfig retrieval;
   GuardConfig guards;
+  LimitConfig limits;
 };
-TENFOLD_DESCRIBE(AssistantConfig, (model), (prompt), (tools, Length{0, 32}), (retrieval), (guards))
+TENFOLD_DESCRIBE(AssistantConfig, (model), (prompt), (tools, Length{0, 32}), (retrieval), (guards), (limits))
 
 }  // namespace tenfold::agents

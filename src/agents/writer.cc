@@ -148,10 +148,22 @@ void Writer::Quote(const WriterPart& part, std::size_t limit, double share_of_be
   }
 }
 
+bool Writer::Affords(const Context& ctx, models::Generator& generator, const models::GenerateRequest& request) const {
+  models::GenerateUsage most;
+  for (const auto& message : request.messages) most.prompt_tokens += generator.CountTokens(message.content);
+  most.completion_tokens = request.max_tokens;
+  return ctx.budget().Affords(static_cast<std::int64_t>(most.prompt_tokens) + most.completion_tokens, models::CostOf(in_.config.model.price, most));
+}
+
 void Writer::Generate(const Context& ctx, models::Generator& generator, const WriterPart& part) {
+  const auto request = MakeRequest(part);
+  if (!Affords(ctx, generator, request)) {
+    out_.verdicts.push_back(JsonObject{{"name", "budget"}, {"verdict", "the model does not fit what is left of this turn's limits"}, {"detail", "quoted instead"}});
+    return Quote(part, 3, 0.8);
+  }
   std::string pending;
   bool unknown = false, any = false;
-  const auto result = generator.Generate(ctx, MakeRequest(part), [&](std::string_view piece) {
+  const auto result = generator.Generate(ctx, request, [&](std::string_view piece) {
     pending += piece;
     if (!any && SaysUnknown(pending)) unknown = true;
     // A sentence is complete when the next one has begun.
@@ -164,6 +176,7 @@ void Writer::Generate(const Context& ctx, models::Generator& generator, const Wr
   });
   if (!unknown)
     for (const auto& rest : retrieval::SplitSentences(pending)) any = TakeSentence(std::string_view(pending).substr(rest.begin, rest.end - rest.begin)) || any;
+  ctx.budget().Spend(static_cast<std::int64_t>(result.usage.prompt_tokens) + result.usage.completion_tokens, models::CostOf(in_.config.model.price, result.usage));
   auto& usage = out_.usage;
   usage.prompt_tokens += result.usage.prompt_tokens;
   usage.cached_tokens += result.usage.cached_tokens;

@@ -57,6 +57,8 @@ class Writer {
   };
   models::GenerateRequest MakeRequest(const WriterPart& part);
   void Generate(const Context& ctx, models::Generator& generator, const WriterPart& part);
+  /// Whether the longest answer fits what is left of the context's budget.
+  bool Affords(const Context& ctx, models::Generator& generator, const models::GenerateRequest& request) const;
   /// False if it is not shown.
   bool TakeSentence(std::string_view sentence);
   /// Shows the best sentences that are not said yet.

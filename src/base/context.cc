@@ -30,8 +30,9 @@ void Budget::SpendStep() {
   if (steps_.fetch_sub(1) <= 0) throw Error(Code::kResourceExhausted, "the step limit of this run is spent");
 }
 
-void Budget::SpendTokens(std::int64_t count) {
-  if (tokens_.fetch_sub(count) < count) throw Error(Code::kResourceExhausted, "the token limit of this run is spent");
+void Budget::Spend(std::int64_t tokens, std::int64_t micro_usd) {
+  tokens_.fetch_sub(tokens);
+  micro_usd_.fetch_sub(micro_usd);
 }
 
 Context::Context(Parts parts) : parts_(std::move(parts)) {
@@ -66,9 +67,9 @@ Context Context::WithCancellation(std::shared_ptr<Cancellation> cancellation) co
   return Context(std::move(parts));
 }
 
-Context Context::WithBudget(Budget::Limits limits) const {
+Context Context::WithBudget(std::shared_ptr<Budget> budget) const {
   auto parts = parts_;
-  parts.budget = std::make_shared<Budget>(limits);
+  parts.budget = std::move(budget);
   return Context(std::move(parts));
 }
 

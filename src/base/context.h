@@ -36,17 +36,20 @@ class Budget {
   struct Limits {
     std::int64_t steps = 12;
     std::int64_t tokens = 16'384;
+    std::int64_t micro_usd = 50'000;  ///< millionths of a US dollar
   };
-  explicit Budget(Limits limits) : steps_(limits.steps), tokens_(limits.tokens) {}
+  explicit Budget(Limits limits) : steps_(limits.steps), tokens_(limits.tokens), micro_usd_(limits.micro_usd) {}
   Budget() : Budget(Limits{}) {}
   /// Errors: kResourceExhausted once spent.
   void SpendStep();
-  void SpendTokens(std::int64_t count);
-  std::int64_t tokens_left() const { return tokens_.load(); }
+  /// What was used is always subtracted, also what goes beyond the limit: ask Affords() before.
+  void Spend(std::int64_t tokens, std::int64_t micro_usd);
+  bool Affords(std::int64_t tokens, std::int64_t micro_usd) const { return tokens <= tokens_.load() && micro_usd <= micro_usd_.load(); }
 
  private:
   std::atomic<std::int64_t> steps_;
   std::atomic<std::int64_t> tokens_;
+  std::atomic<std::int64_t> micro_usd_;
 };
 
 /// Set once, from any thread; seen by every Context made from it.
@@ -90,7 +93,7 @@ class Context {
   Context WithDeadline(TimePoint at) const;
   Context WithTimeout(std::chrono::microseconds timeout) const { return WithDeadline(clock().Now() + timeout); }
   Context WithCancellation(std::shared_ptr<Cancellation> cancellation) const;
-  Context WithBudget(Budget::Limits limits) const;
+  Context WithBudget(std::shared_ptr<Budget> budget) const;
   /// A child span; ends when the last Context that carries it is gone.
   Context Child(std::string_view span_name) const;
   Context WithSpan(std::shared_ptr<Span> span) const;

@@ -64,7 +64,7 @@ Json PedigreeOf(const PedigreeParts& parts, const Context& ctx, std::string_view
     out["tools"] = answer->tools;
     out["verdicts"] = answer->verdicts;
     out["sentences"] = answer->sentences;
-    out["usage"] = JsonObject{{"model", answer->model}, {"prompt_tokens", answer->prompt_tokens}, {"cached_tokens", answer->cached_tokens}, {"completion_tokens", answer->completion_tokens}, {"ttft_us", answer->ttft_us}, {"total_us", answer->total_us}};
+    out["usage"] = JsonObject{{"model", answer->model}, {"prompt_tokens", answer->prompt_tokens}, {"cached_tokens", answer->cached_tokens}, {"completion_tokens", answer->completion_tokens}, {"cost_micro_usd", answer->cost_micro_usd}, {"ttft_us", answer->ttft_us}, {"total_us", answer->total_us}};
     out["spans"] = monitoring::SpansOf(tx, id);
     const auto feedback = tx.Get<monitoring::Feedback>(id);
     out["feedback"] = feedback ? Json(JsonObject{{"rating", feedback->rating}, {"comment", feedback->comment}}) : Json(nullptr);
@@ -82,7 +82,9 @@ std::string PedigreeInWords(const Json& pedigree) {
   const auto& version = p.at("version").get_object();
   out += "version    " + View(version.at("root")).substr(0, 12) + (version.at("alias").is_null() ? "" : " (" + View(version.at("alias")) + ")") + "\n";
   const auto& usage = p.at("usage").get_object();
-  out += "model      " + (View(usage.at("model")).empty() ? std::string("none") : View(usage.at("model"))) + ", " + View(usage.at("prompt_tokens")) + " tokens in (" + View(usage.at("cached_tokens")) + " kept), " + View(usage.at("completion_tokens")) + " out; first words after " +
+  const auto cost = usage.at("cost_micro_usd").to_number<double>() / 1e6;
+  out += "model      " + (View(usage.at("model")).empty() ? std::string("none") : View(usage.at("model"))) + ", " + View(usage.at("prompt_tokens")) + " tokens in (" + View(usage.at("cached_tokens")) + " kept), " + View(usage.at("completion_tokens")) + " out" +
+         (cost > 0 ? ", $" + Number(cost, "%.6f") : std::string()) + "; first words after " +
          Number(usage.at("ttft_us").to_number<double>() / 1000, "%.0f") + " ms, all after " + Number(usage.at("total_us").to_number<double>() / 1000, "%.0f") + " ms\n";
   out += "grounding  " + Number(p.at("grounding").to_number<double>(), "%.2f") + ", as of commit " + View(p.at("commit")) + "\n";
   if (!p.at("feedback").is_null()) out += "feedback   " + View(p.at("feedback").get_object().at("rating")) + " " + View(p.at("feedback").get_object().at("comment")) + "\n";

@@ -42,6 +42,17 @@ struct GenerateUsage {
 TENFOLD_DESCRIBE(GenerateUsage, (prompt_tokens), (cached_tokens), (completion_tokens), (drafted_tokens), (accepted_tokens), (ttft_us),
                  (total_us))
 
+/// What a model's tokens cost, in US dollars per million; 0 for models of this machine.
+struct TokenPrice {
+  double input = 0;
+  double cached_input = 0;
+  double output = 0;
+};
+TENFOLD_DESCRIBE(TokenPrice, (input, Range{0, 10000}), (cached_input, Range{0, 10000}), (output, Range{0, 10000}))
+
+/// In millionths of a dollar, rounded up.
+std::int64_t CostOf(const TokenPrice& price, const GenerateUsage& usage);
+
 struct GenerateResult {
   std::string text;
   std::string finish_reason;  ///< "stop": end of turn or a stop string; "length": max_tokens or the context was reached

@@ -17,6 +17,7 @@ void PutAnswer(data::WriteTx& tx, const Answer& answer) {
   usage.cached_tokens += answer.cached_tokens;
   usage.completion_tokens += answer.completion_tokens;
   usage.total_us += answer.total_us;
+  usage.cost_micro_usd += answer.cost_micro_usd;
   tx.Put(usage);
 }
 
@@ -27,6 +28,7 @@ void CountAnswer(Metrics& metrics, const Answer& answer) {
   metrics.GetHistogram("tenfold_answer_ttft_seconds", "From question to the first words shown.", labels).Observe(static_cast<double>(answer.ttft_us) / 1e6);
   for (const auto& [kind, count] : {std::pair{"prompt", answer.prompt_tokens}, {"cached", answer.cached_tokens}, {"completion", answer.completion_tokens}})
     metrics.GetCounter("tenfold_tokens_total", "Tokens by model and kind; cached ones are part of prompt.", {{"model", labels[0].second}, {"kind", kind}}).Add(static_cast<std::uint64_t>(count));
+  metrics.GetCounter("tenfold_cost_micro_usd_total", "Cost by model, in millionths of a US dollar, by the price list of the version that answered.", {{"model", labels[0].second}}).Add(static_cast<std::uint64_t>(answer.cost_micro_usd));
   if (answer.refused) metrics.GetCounter("tenfold_refusals_total", "Questions answered with 'I do not know'.").Add();
   metrics.GetHistogram("tenfold_answer_grounding", "Share of an answer's sentences that the cited text supports.").Observe(answer.grounding);
 }

@@ -27,13 +27,14 @@ struct Answer {
   std::int64_t prompt_tokens = 0;
   std::int64_t cached_tokens = 0;
   std::int64_t completion_tokens = 0;
+  std::int64_t cost_micro_usd = 0;  ///< by the version's price list, in millionths of a US dollar
   std::int64_t ttft_us = 0;   ///< from the question to the first words shown
   std::int64_t total_us = 0;
   std::int64_t asked_us = 0;
   std::int64_t commit = 0;    ///< newest commit the answer could have seen
 };
 TENFOLD_DESCRIBE(Answer, (id), (user), (chat), (question), (text), (version), (route), (refused), (grounding), (sources), (tools), (verdicts), (sentences), (model), (prompt_tokens), (cached_tokens),
-                 (completion_tokens), (ttft_us), (total_us), (asked_us), (commit))
+                 (completion_tokens), (cost_micro_usd), (ttft_us), (total_us), (asked_us), (commit))
 TENFOLD_TABLE(Answer, "answers", id, {"user", "asked_us"})
 
 /// Thumbs up (1), down (-1); taken back (0).
@@ -58,9 +59,9 @@ struct Usage {
   std::int64_t cached_tokens = 0;
   std::int64_t completion_tokens = 0;
   std::int64_t total_us = 0;
-  double cost = 0;  ///< in the currency of the model's price; 0 for models of this machine
+  std::int64_t cost_micro_usd = 0;
 };
-TENFOLD_DESCRIBE(Usage, (id), (day), (model), (user), (answers), (prompt_tokens), (cached_tokens), (completion_tokens), (total_us), (cost))
+TENFOLD_DESCRIBE(Usage, (id), (day), (model), (user), (answers), (prompt_tokens), (cached_tokens), (completion_tokens), (total_us), (cost_micro_usd))
 TENFOLD_TABLE(Usage, "usage", id, {"day", "user"})
 
 std::vector<data::Table> AnswerTables();

@@ -143,7 +143,7 @@ export interface Pedigree {
   tools: { name: string; input: unknown; output?: unknown; approved?: boolean }[];
   verdicts: { name: string; verdict: string; score?: number; detail?: unknown }[];
   sentences: { text: string; supported: boolean; score: number; source: number | null }[];
-  usage: { model: string; prompt_tokens: number; cached_tokens: number; completion_tokens: number; ttft_us: number; total_us: number };
+  usage: { model: string; prompt_tokens: number; cached_tokens: number; completion_tokens: number; cost_micro_usd: number; ttft_us: number; total_us: number };
   spans: { name: string; span_id: string; parent_id: string; start_us: number; duration_us: number }[];
   steps: { name: string; started_us: number; finished_us: number; attempts: number }[];
   feedback: { rating: number; comment: string } | null;

@@ -116,7 +116,7 @@ export function PedigreePage({ id, staff }: { id: string; staff: boolean }) {
       <Section title="Time and tokens">
         <p>
           First words after {ms(usage.ttft_us)}, all after {ms(usage.total_us)}.{" "}
-          {usage.model ? `${usage.model}: ${usage.prompt_tokens} tokens read (${usage.cached_tokens} kept from before), ${usage.completion_tokens} written.` : "No model wrote."}
+          {usage.model ? `${usage.model}: ${usage.prompt_tokens} tokens read (${usage.cached_tokens} kept from before), ${usage.completion_tokens} written${usage.cost_micro_usd ? ` for $${(usage.cost_micro_usd / 1e6).toFixed(6)}` : ""}.` : "No model wrote."}
         </p>
         <Timeline spans={found.spans} />
       </Section>
