@@ -5,7 +5,9 @@
 
 #include "data/folder.h"
 #include "models/bert_embedder.h"
+#include "models/catalog.h"
 #include "models/llama_generator.h"
+#include "models/model_file.h"
 #include "models/openai_backend.h"
 #include "models/recent_embeddings.h"
 
@@ -74,10 +76,21 @@ std::string KeyFromEnvironment() {
   throw Error(Code::kNotFound, "the " + std::string(kind) + " '" + std::string(name) + "' is not here; fetch it with 'tenfold models pull " + std::string(name) + "', or start with --no-models", std::string(setting));
 }
 
+/// The size of a file is read, its contents only when it was changed since they were last checked.
+void CheckFiles(std::string_view name, const std::filesystem::path& models) {
+  const models::Catalog catalog(models.parent_path());
+  const auto model = std::find_if(catalog.models().begin(), catalog.models().end(), [&](const auto& one) { return one.id == name; });
+  if (model == catalog.models().end()) return;  // put there by hand
+  for (const auto& file : model->files)
+    if (const auto path = models / std::filesystem::path(name) / file.path; !models::IsUnaltered(path, file.sha256))
+      throw Error(Code::kDataLoss, "'" + path.string() + "' is cut short or altered; fetch it again with 'tenfold models pull " + std::string(name) + "'");
+}
+
 // A name without a scheme is a model of the catalogue.
 std::unique_ptr<models::Embedder> OpenCatalogEmbedder(std::string_view name, const std::filesystem::path& models, const ModelSettings&) {
   const auto folder = models / std::filesystem::path(name).filename();
   if (!std::filesystem::exists(folder / "model.safetensors")) ThrowNotHere("embedding model", name, "models.embedder");
+  CheckFiles(name, models);
   return models::OpenBertEmbedder(folder);
 }
 std::unique_ptr<models::Embedder> OpenRemoteEmbedder(std::string_view url, const std::filesystem::path&, const ModelSettings&) {
@@ -86,6 +99,7 @@ std::unique_ptr<models::Embedder> OpenRemoteEmbedder(std::string_view url, const
 std::unique_ptr<models::Generator> OpenCatalogGenerator(std::string_view name, const std::filesystem::path& models, const ModelSettings& settings) {
   const auto file = models / std::filesystem::path(name).filename() / "model.gguf";
   if (!std::filesystem::exists(file)) ThrowNotHere("model", name, "models.generator");
+  CheckFiles(name, models);
   models::LlamaOptions options;
   options.context_tokens = settings.context_tokens;
   options.threads = settings.threads;

