@@ -43,21 +43,19 @@ int HttpStatusOf(Code code) {
   return 500;
 }
 
-namespace {
-std::string_view OpenAiTypeOf(int status) {
+std::string_view OpenAiErrorType(int status) {
   if (status == 401) return "authentication_error";
   if (status == 403) return "permission_error";
   if (status == 429) return "rate_limit_error";
   return status < 500 ? "invalid_request_error" : "server_error";
 }
-}  // namespace
 
 HttpResponse ErrorResponse(const Error& error) {
   HttpResponse response;
   response.status = HttpStatusOf(error.code());
   JsonObject body;
   body["message"] = error.message();
-  body["type"] = boost::json::string(OpenAiTypeOf(response.status));
+  body["type"] = boost::json::string(OpenAiErrorType(response.status));
   body["param"] = error.param().empty() ? Json(nullptr) : Json(boost::json::string(error.param()));
   body["code"] = boost::json::string(response.status == 401 ? "invalid_api_key" : CodeName(error.code()));
   response.body = ToText(JsonObject{{"error", std::move(body)}});

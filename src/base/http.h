@@ -43,7 +43,7 @@ struct HttpResponse {
   std::string content_type = "application/json";
   std::string body;
   std::vector<std::pair<std::string, std::string>> headers;
-  /// If set, the body is what it writes, sent as it comes.
+  /// If set, the body is what it writes, sent as it comes. What it throws before the first piece becomes the answer, with its status.
   std::function<void(StreamWriter&)> stream;
 };
 
@@ -100,6 +100,8 @@ Endpoint MakeJsonEndpoint(std::string method, std::string path, Access access, s
 
 /// The one place where an error meets HTTP.
 int HttpStatusOf(Code code);
+/// What OpenAI's clients call an error of that status.
+std::string_view OpenAiErrorType(int status);
 /// {"error":{"message","type","param","code"}} as OpenAI's clients expect.
 HttpResponse ErrorResponse(const Error& error);
 /// OpenAPI 3.1 of the table.

@@ -65,6 +65,7 @@ class Connection {
  private:
   template <class Start>
   void Await(std::string_view doing, Start&& start) {
+    ctx_.Check();  // also where every wait ends at once, as with a server that never stops talking
     std::optional<beast::error_code> result;
     start([&result](beast::error_code error) { result = error; });
     io_.restart();

@@ -22,6 +22,24 @@ namespace asio = boost::asio;
 namespace http = boost::beast::http;
 using asio::use_awaitable;
 
+/// Sends the head of a streamed response with its first piece.
+class StreamOpener : public StreamWriter {
+ public:
+  StreamOpener(StreamWriter& out, std::function<void()> send_head) : out_(out), send_head_(std::move(send_head)) {}
+  void Write(std::string_view bytes) override {
+    Open();
+    out_.Write(bytes);
+  }
+  void Open() {
+    if (const auto send = std::exchange(send_head_, nullptr)) send();
+  }
+  bool open() const { return !send_head_; }
+
+ private:
+  StreamWriter& out_;
+  std::function<void()> send_head_;
+};
+
 /// "Wed, 25 Nov 2026 16:45:10 GMT" (RFC 9110, section 5.6.7), made once a second.
 std::string_view HttpDate() {
   thread_local std::time_t made = 0;
@@ -417,20 +435,26 @@ class HttpServer::Impl {
         auto made = RunHandler(endpoint, ctx, *job_request);
         auto produce = std::move(made.stream);
         made.stream = nullptr;
-        const bool streams = static_cast<bool>(produce);
-        asio::post(executor, [=, made = std::move(made)]() mutable {
-          *job_response = std::move(made);
-          if (streams) job_response->stream = [](StreamWriter&) {};  // says "streamed"; the body comes through the channel
-          *answered = true;
-          headers_ready->expires_at(std::chrono::steady_clock::time_point::min());
-        });
-        if (!produce) return;
+        const auto answer = [&](HttpResponse ready, bool streams) {
+          asio::post(executor, [=, ready = std::move(ready)]() mutable {
+            *job_response = std::move(ready);
+            if (streams) job_response->stream = [](StreamWriter&) {};  // says "streamed"; the body comes through the channel
+            *answered = true;
+            headers_ready->expires_at(std::chrono::steady_clock::time_point::min());
+          });
+        };
+        if (!produce) return answer(std::move(made), false);
+        StreamOpener out(*channel, [&] { answer(std::move(made), true); });
         try {
-          produce(*channel);
+          produce(out);
+          out.Open();
         } catch (const Error& e) {
+          // Before the first piece nothing is sent yet: the error is an answer like any other.
+          if (!out.open()) return answer(ErrorResponse(e), false);
           if (e.code() != Code::kCancelled) Log(LogLevel::kWarning, "stream ended early", {{"path", endpoint.path}, {"error", e.message()}});
         } catch (const std::exception& e) {
           Log(LogLevel::kError, "stream failed", {{"path", endpoint.path}, {"error", e.what()}});
+          if (!out.open()) return answer(ErrorResponse(Error(Code::kInternal, "internal error; the server's log says more")), false);
         }
         channel->Finish();
       });

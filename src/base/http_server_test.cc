@@ -82,6 +82,12 @@ class HttpServerTest : public testing::Test {
                       cancelled_ = ctx.cancellation().cancelled();
                       return {};
                     }});
+    rows.push_back({"GET", "/stream/refused", Access::kPublic, 10s, "an error before the first piece", [](const Context&, const HttpRequest&) {
+                      HttpResponse response;
+                      response.content_type = "text/event-stream";
+                      response.stream = [](StreamWriter&) { throw Error(Code::kResourceExhausted, "too many"); };
+                      return response;
+                    }});
     Endpoint socket{"GET", "/socket", Access::kPublic, 10s, "says it back", {}, RunsOn::kIo, 1000};
     socket.websocket = [this](const Context& ctx, std::shared_ptr<WebSocket> out) {
       return [this, ctx, out](std::string message) {
@@ -171,6 +177,13 @@ TEST_F(HttpServerTest, StreamsAndStopsWhenTheClientLeaves) {
   }
   for (int i = 0; i < 500 && !cancelled_; ++i) std::this_thread::sleep_for(2ms);
   EXPECT_TRUE(cancelled_);
+}
+
+TEST_F(HttpServerTest, AStreamThatFailsBeforeItBeginsIsAnErrorWithItsStatus) {
+  const auto answer = Ask("GET /stream/refused HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+  EXPECT_TRUE(answer.starts_with("HTTP/1.1 429")) << answer;
+  EXPECT_NE(answer.find("retry-after: 1"), std::string::npos);
+  EXPECT_NE(answer.find("too many"), std::string::npos);
 }
 
 TEST_F(HttpServerTest, CancelsTheWorkOfAClientThatLeft) {

@@ -38,6 +38,13 @@ Code CodeOfStatus(int status) {
   throw Error(CodeOfStatus(status), "'" + url.model + "' at " + url.base + " answered " + message);
 }
 
+/// An error that comes once the answer has begun has a type instead of a status.
+int StatusOf(const Json& error) {
+  const auto* type = error.is_object() ? error.get_object().if_contains("type") : nullptr;
+  const auto name = type && type->is_string() ? AsView(type->get_string()) : std::string_view();
+  return name == "invalid_request_error" ? 400 : name == "authentication_error" ? 401 : name == "permission_error" ? 403 : name == "rate_limit_error" ? 429 : 500;
+}
+
 class Server {
  public:
   Server(OpenAiUrl url, std::string key) : url_(std::move(url)), key_(std::move(key)) {}
@@ -93,7 +100,7 @@ class OpenAiGenerator : public Generator {
       if (data == "[DONE]") return;
       const auto chunk = ParseJson(data);
       if (!chunk.is_object()) return;
-      if (const auto* error = chunk.get_object().if_contains("error"); error && !error->is_null()) ThrowAnswer(server_.url(), 500, std::string(data));
+      if (const auto* error = chunk.get_object().if_contains("error"); error && !error->is_null()) ThrowAnswer(server_.url(), StatusOf(*error), std::string(data));
       if (const auto* usage = chunk.get_object().if_contains("usage"); usage && usage->is_object()) {
         const auto count = [&](std::string_view field) -> std::uint32_t {
           const auto* value = usage->get_object().if_contains(field);

@@ -110,13 +110,14 @@ std::string Data(const Json& body) { return "data: " + ToText(body) + "\n\n"; }
 class ChunkWriter {
  public:
   ChunkWriter(StreamWriter& out, std::string id, std::string model, std::int64_t created, bool include_usage)
-      : out_(out), id_(std::move(id)), model_(std::move(model)), created_(created), include_usage_(include_usage) {
-    Send(JsonObject{{"role", "assistant"}, {"content", ""}}, nullptr);
-  }
+      : out_(out), id_(std::move(id)), model_(std::move(model)), created_(created), include_usage_(include_usage) {}
+  /// Whether anything was sent; before that an error can still be the answer.
+  bool open() const { return open_; }
   void Text(std::string_view text) {
     if (!text.empty()) Send(JsonObject{{"content", text}}, nullptr);
   }
   void Send(JsonObject delta, const Json& finish_reason) {
+    if (!std::exchange(open_, true)) Send(JsonObject{{"role", "assistant"}, {"content", ""}}, nullptr);
     auto chunk = Base();
     chunk["choices"] = JsonArray{JsonObject{{"index", 0}, {"delta", std::move(delta)}, {"finish_reason", finish_reason}, {"logprobs", nullptr}}};
     if (include_usage_) chunk["usage"] = nullptr;
@@ -133,7 +134,7 @@ class ChunkWriter {
     out_.Write("data: [DONE]\n\n");
   }
   void Fail(const Error& error) {
-    out_.Write(Data(JsonObject{{"error", JsonObject{{"message", error.message()}, {"type", "server_error"}, {"param", nullptr}, {"code", string(CodeName(error.code()))}}}}));
+    out_.Write(Data(JsonObject{{"error", JsonObject{{"message", error.message()}, {"type", string(OpenAiErrorType(HttpStatusOf(error.code())))}, {"param", nullptr}, {"code", string(CodeName(error.code()))}}}}));
   }
 
  private:
@@ -142,6 +143,7 @@ class ChunkWriter {
   const std::string id_, model_;
   const std::int64_t created_;
   const bool include_usage_;
+  bool open_ = false;
 };
 
 HttpResponse EventStream(std::function<void(StreamWriter&)> stream) {
@@ -270,7 +272,7 @@ HttpResponse CompleteWithAssistant(const std::shared_ptr<const OpenAiParts>& on,
       if (!view.annotations.empty()) chunks.Send(JsonObject{{"annotations", view.annotations}}, nullptr);
       chunks.Finish("stop", UsageJson(view.prompt, view.cached, view.completion));
     } catch (const Error& e) {
-      if (e.code() == Code::kCancelled) throw;
+      if (e.code() == Code::kCancelled || !chunks.open()) throw;
       chunks.Fail(e);
     }
   });
@@ -398,7 +400,6 @@ HttpResponse CompleteWithModel(const std::shared_ptr<const OpenAiParts>& on, con
     return CompletionResponse(id, request.model, created, std::move(message), finish_reason, UsageJson(result.usage.prompt_tokens, result.usage.cached_tokens, result.usage.completion_tokens));
   }
   return EventStream([generator, ctx, generate, tools, id, created, count, model = request.model, include_usage = request.stream_options.include_usage](StreamWriter& out) {
-    // The first piece opens the stream, so that an error before it is still an HTTP status for those who look; headers are sent either way.
     ChunkWriter chunks(out, id, model, created, include_usage);
     try {
       const auto result = generator->Generate(ctx, generate, [&](std::string_view piece) {
@@ -417,7 +418,7 @@ HttpResponse CompleteWithModel(const std::shared_ptr<const OpenAiParts>& on, con
       }
       chunks.Finish(finish_reason, UsageJson(result.usage.prompt_tokens, result.usage.cached_tokens, result.usage.completion_tokens));
     } catch (const Error& e) {
-      if (e.code() == Code::kCancelled) throw;
+      if (e.code() == Code::kCancelled || !chunks.open()) throw;
       chunks.Fail(e);
     }
   });
