@@ -125,7 +125,7 @@ class Turn {
         }
     const auto questions = query == question ? SplitQuestion(question) : std::vector{question};
     // Search and writing are one recorded step: what is read and what is said of it belong together.
-    const auto step = run_.Step("answer_from_knowledge", {.timeout = std::chrono::seconds(version_.config.limits.seconds), .input = JsonObject{{"queries", ToJson(questions)}}}, [&](const Context& ctx) {
+    const auto step = run_.Step("answer_from_knowledge", {.timeout = std::chrono::seconds(version_.config.limits.seconds), .input = JsonObject{{"queries", ToJson(questions)}}, .only_reads = true}, [&](const Context& ctx) {
       return ToJson(SearchAndWrite(ctx.WithBudget(budget_), questions, query == question ? std::string() : query));
     });
     const auto result = FromJson<KnowledgeAnswer>(step, Unknown::kIgnore);
@@ -192,7 +192,7 @@ class Turn {
     JsonObject pedigree{{"name", tool->name}, {"input", route.arguments}};
     Json output;
     if (!tool->is_effect()) {
-      output = run_.Step(tool->name, {.timeout = 5s, .input = route.arguments}, [&](const Context& ctx) { return tool->read(ctx, route.arguments); });
+      output = run_.Step(tool->name, {.timeout = 5s, .input = route.arguments, .only_reads = true}, [&](const Context& ctx) { return tool->read(ctx, route.arguments); });
     } else {
       run_.Emit("approval_asked", JsonObject{{"call", call}, {"approval", run_.id() + "/" + call}, {"name", tool->name}, {"input", route.arguments}});
       const auto decision = run_.WaitFor(Assistant::kApproval, ctx_.clock().Now() + kApprovalWait);

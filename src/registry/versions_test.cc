@@ -32,7 +32,7 @@ TEST_F(RegistryTest, TheSamePartsAreTheSameVersion) {
   config.prompt.name = "Other";
   EXPECT_NE(registry_->Put(ctx_, config, "two"), first);
   EXPECT_EQ(registry_->List(ctx_).size(), 2u);
-  // Only the prompt differs: the other four parts are kept once.
+  // Only the prompt differs: the other five parts are kept once.
   EXPECT_EQ(store_->Read(ctx_, [](data::ReadTx& tx) { return tx.Count<VersionPart>(); }), 7);
 }
 

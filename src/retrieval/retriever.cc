@@ -1,7 +1,9 @@
 #include "retrieval/retriever.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <set>
 
 #include "base/telemetry.h"
 #include "retrieval/chunker.h"
@@ -10,20 +12,37 @@
 namespace tenfold::retrieval {
 namespace {
 
-/// Share of the question's words (weighted: rare ones count more) that occur in `words`.
-double Coverage(const std::vector<std::pair<std::string, double>>& question, const std::set<std::string>& words) {
-  double all = 0, found = 0;
-  for (const auto& [word, weight] : question) {
-    all += weight;
-    if (words.contains(word)) found += weight;
+/// A question's words, at most 64, and which of them a text holds, as bits.
+class QuestionWords {
+ public:
+  QuestionWords(std::string_view question, const SearchIndex& index) {
+    std::set<std::string> words;
+    ForEachWord(question, [&](std::string_view word) { words.emplace(word); });
+    for (const auto& word : words) words_.emplace_back(word, index.WordWeight(word));
+    // Of a very long question the rarest words count.
+    std::sort(words_.begin(), words_.end(), [](const auto& a, const auto& b) { return a.second != b.second ? a.second > b.second : a.first < b.first; });
+    if (words_.size() > 64) words_.resize(64);
+    for (const auto& [word, weight] : words_) all_ += weight;
   }
-  return all > 0 ? found / all : 0;
-}
+  std::uint64_t In(std::string_view text) const {
+    std::uint64_t found = 0;
+    ForEachWord(text, [&](std::string_view word) {
+      for (std::size_t i = 0; i < words_.size(); ++i)
+        if (words_[i].first == word) found |= std::uint64_t{1} << i;
+    });
+    return found;
+  }
+  /// Share of the words (weighted: rare ones count more) that `found` holds.
+  double Coverage(std::uint64_t found) const {
+    double held = 0;
+    for (auto left = found; left != 0; left &= left - 1) held += words_[static_cast<std::size_t>(std::countr_zero(left))].second;
+    return all_ > 0 ? held / all_ : 0;
+  }
 
-std::set<std::string> WordsOf(std::string_view text) {
-  auto words = Tokenize(text);
-  return {std::make_move_iterator(words.begin()), std::make_move_iterator(words.end())};
-}
+ private:
+  std::vector<std::pair<std::string, double>> words_;
+  double all_ = 0;
+};
 
 }  // namespace
 
@@ -111,10 +130,7 @@ Retrieved Retriever::Retrieve(const Context& ctx, const std::string& asked, cons
 }
 
 void Retriever::Rank(const std::string& query, std::span<const float> embedding, const std::string& focus, std::span<const float> focus_embedding, const std::vector<Candidate>& candidates, std::size_t k, Retrieved& out) const {
-  std::vector<std::pair<std::string, double>> question;
-  for (const auto& word : WordsOf(query)) question.emplace_back(word, index_.WordWeight(word));
-  std::vector<std::pair<std::string, double>> focus_words;
-  for (const auto& word : WordsOf(focus)) focus_words.emplace_back(word, index_.WordWeight(word));
+  const QuestionWords question(query, index_), focus_words(focus, index_);
   double best_bm25 = 1e-9;
   for (const auto& passage : out.passages) best_bm25 = std::max(best_bm25, passage.bm25);
   struct Ranked {
@@ -125,18 +141,15 @@ void Retriever::Rank(const std::string& query, std::span<const float> embedding,
   std::vector<Ranked> ranked;
   for (std::size_t p = 0; p < out.passages.size(); ++p) {
     const auto& passage = out.passages[p];
-    const auto context = WordsOf(passage.title + "\n" + passage.heading);
+    const auto context = passage.title + "\n" + passage.heading;
+    const auto context_focus = focus_words.In(context);
     const auto& sentences = candidates[p].sentences;
     const bool coded = !embedding.empty() && candidates[p].codes.size() == sentences.size() * embedding.size();
-    auto passage_words = WordsOf(passage.text);
-    passage_words.insert(context.begin(), context.end());
-    const double passage_coverage = Coverage(question, passage_words);
+    const double passage_coverage = question.Coverage(question.In(context) | question.In(passage.text));
     Ranked one{p, 0, {}};
     double best_sentence = 0;
     for (std::size_t s = 0; s < sentences.size(); ++s) {
-      auto words = WordsOf(sentences[s].text);
-      words.insert(context.begin(), context.end());
-      const double coverage = Coverage(focus_words, words);
+      const double coverage = focus_words.Coverage(context_focus | focus_words.In(sentences[s].text));
       const double cosine = coded ? std::max(0.0f, DotQuantised(focus_embedding, std::span(candidates[p].codes).subspan(s * embedding.size(), embedding.size()))) : 0;
       const double score = coded ? 0.75 * cosine + 0.25 * coverage : coverage;
       best_sentence = std::max(best_sentence, score);

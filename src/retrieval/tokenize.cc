@@ -3,7 +3,6 @@
 #include <libstemmer.h>
 
 #include <algorithm>
-#include <array>
 #include <memory>
 
 namespace tenfold::retrieval {
@@ -14,18 +13,45 @@ constexpr std::string_view kFold =
     "aaaaaaaceeeeiiiidnooooo*ouuuuytsaaaaaaaceeeeiiiidnooooo/ouuuuyty"
     "aaaaaaccccccccddddeeeeeeeeeegggggggghhhhiiiiiiiiiiiijjkkkllllllllllnnnnnnnnnoooooooorrrrrrssssssssttttttuuuuuuuuuuuuwwyyyzzzzzzs";
 
-const auto& StopWords() {
-  static constexpr std::array<std::string_view, 46> kWords{"a",  "an", "and",  "are", "as",   "at",   "be", "but", "by",   "can", "do",    "does", "for", "from", "had", "has",
-                                                           "have", "how", "i",  "if",  "in",   "into", "is", "it",  "its",  "me",  "my",    "no",   "not", "of",   "on",  "or",
-                                                           "our",  "so",  "that", "the", "their", "there", "they", "this", "to", "was", "we", "will", "with", "you"};
-  return kWords;
-}
+constexpr std::string_view kStopWords[] = {"a",  "an", "and",  "are", "as",   "at",   "be", "but", "by",   "can", "do",    "does", "for", "from", "had", "has",
+                                            "have", "how", "i",  "if",  "in",   "into", "is", "it",  "its",  "me",  "my",    "no",   "not", "of",   "on",  "or",
+                                            "our",  "so",  "that", "the", "their", "there", "they", "this", "to", "was", "we", "will", "with", "you"};
+
+/// Stems of the words met last, one per slot: texts repeat their words, and a stem costs ten times a look-up.
+class Stems {
+ public:
+  Stems() : stemmer_(sb_stemmer_new("english", "UTF_8")), slots_(kSlots) {}
+  /// Empty for a stop word and for what is longer than any word. Valid until the next call.
+  std::string_view Find(std::string_view word) {
+    if (word.empty() || word.size() > 64) return {};
+    auto& slot = slots_[std::hash<std::string_view>{}(word) % kSlots];
+    if (slot.word == word) return slot.stem;
+    slot.word = word;
+    slot.stem.clear();
+    if (std::find(std::begin(kStopWords), std::end(kStopWords), word) == std::end(kStopWords)) {
+      const auto* stem = sb_stemmer_stem(stemmer_.get(), reinterpret_cast<const sb_symbol*>(word.data()), static_cast<int>(word.size()));
+      slot.stem.assign(reinterpret_cast<const char*>(stem), static_cast<std::size_t>(sb_stemmer_length(stemmer_.get())));
+    }
+    return slot.stem;
+  }
+
+ private:
+  static constexpr std::size_t kSlots = 4096;
+  struct Free {
+    void operator()(sb_stemmer* s) const { sb_stemmer_delete(s); }
+  };
+  struct Slot {
+    std::string word, stem;
+  };
+  std::unique_ptr<sb_stemmer, Free> stemmer_;
+  std::vector<Slot> slots_;
+};
 
 }  // namespace
 
-std::string FoldText(std::string_view text) {
-  std::string out;
-  out.reserve(text.size());
+namespace {
+void FoldInto(std::string_view text, std::string& out) {
+  out.clear();
   for (std::size_t i = 0; i < text.size(); ++i) {
     const auto c = static_cast<unsigned char>(text[i]);
     if (c < 0x80) {
@@ -39,21 +65,21 @@ std::string FoldText(std::string_view text) {
       out += static_cast<char>(c);
     }
   }
+}
+}  // namespace
+
+std::string FoldText(std::string_view text) {
+  std::string out;
+  FoldInto(text, out);
   return out;
 }
 
-std::vector<std::string> Tokenize(std::string_view text) {
-  struct Free {
-    void operator()(sb_stemmer* s) const { sb_stemmer_delete(s); }
-  };
-  thread_local const std::unique_ptr<sb_stemmer, Free> stemmer(sb_stemmer_new("english", "UTF_8"));
-  const auto folded = FoldText(text);
-  std::vector<std::string> out;
+void ForEachWord(std::string_view text, const std::function<void(std::string_view stem)>& visit) {
+  thread_local Stems stems;
+  thread_local std::string folded;
+  FoldInto(text, folded);
   const auto add = [&](std::string_view word) {
-    if (word.empty() || word.size() > 64) return;
-    if (std::find(StopWords().begin(), StopWords().end(), word) != StopWords().end()) return;
-    const auto* stem = sb_stemmer_stem(stemmer.get(), reinterpret_cast<const sb_symbol*>(word.data()), static_cast<int>(word.size()));
-    out.emplace_back(reinterpret_cast<const char*>(stem), static_cast<std::size_t>(sb_stemmer_length(stemmer.get())));
+    if (const auto stem = stems.Find(word); !stem.empty()) visit(stem);
   };
   const auto is_word = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || (static_cast<unsigned char>(c) & 0x80); };
   for (std::size_t i = 0; i < folded.size();) {
@@ -74,6 +100,11 @@ std::vector<std::string> Tokenize(std::string_view text) {
     if (parts > 1) add(std::string_view(folded).substr(begin, end - begin));
     i = end;
   }
+}
+
+std::vector<std::string> Tokenize(std::string_view text) {
+  std::vector<std::string> out;
+  ForEachWord(text, [&](std::string_view stem) { out.emplace_back(stem); });
   return out;
 }
 

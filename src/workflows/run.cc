@@ -78,7 +78,8 @@ Json RunContext::Step(std::string_view name, const StepOptions& options, const s
   }
   step.finished_us = ToMicros(runs_.clock_.Now());
   step.events = next_event_;
-  runs_.Record(run_.id, [&](data::WriteTx& tx) { tx.Add(step); });
+  if (options.only_reads) runs_.Defer(run_.id, step);
+  else runs_.Record(run_.id, [&](data::WriteTx& tx) { tx.Add(step); });
   return steps_.emplace(name, std::move(step)).first->second.output;
 }
 
@@ -404,17 +405,20 @@ void Runs::Finish(Run run, RunState state, std::size_t signals, std::vector<Span
     run.wake_us = 0;
   }
   std::vector<RunEvent> pending;
+  std::vector<RunStep> steps;
   std::shared_ptr<Live> live;
   {
     const std::lock_guard lock(mutex_);
     live = live_[run.id];
     pending.assign(live->events.begin() + static_cast<std::ptrdiff_t>(live->durable), live->events.end());
+    steps.swap(live->deferred);
   }
   bool come = false;
   store_.Write(Context::System("runs"), [&](data::WriteTx& tx) {
     for (const auto& event : pending) tx.Put(event);
     const auto stored = tx.Get<Run>(run.id);
     if (!stored) return;  // erased while it ran
+    for (const auto& step : steps) tx.Put(step);
     if (state == RunState::kWaiting) {
       const auto recorded = tx.Find<RunStep>(data::Where("run", run.id));
       const auto known = std::count_if(recorded.begin(), recorded.end(), [](const RunStep& step) { return step.name.starts_with("signal:"); });
@@ -451,16 +455,24 @@ void Runs::Append(const std::string& id, std::string_view type, Json data) {
   if (full) Record(id, [](data::WriteTx&) {});
 }
 
+void Runs::Defer(const std::string& id, const RunStep& step) {
+  const std::lock_guard lock(mutex_);
+  live_[id]->deferred.push_back(step);
+}
+
 void Runs::Record(const std::string& id, const std::function<void(data::WriteTx&)>& also) {
   std::vector<RunEvent> pending;
+  std::vector<RunStep> steps;
   std::shared_ptr<Live> live;
   {
     const std::lock_guard lock(mutex_);
     live = live_[id];
     pending.assign(live->events.begin() + static_cast<std::ptrdiff_t>(live->durable), live->events.end());
+    steps.swap(live->deferred);
   }
   store_.Write(Context::System("runs"), [&](data::WriteTx& tx) {
     for (const auto& event : pending) tx.Put(event);
+    for (const auto& step : steps) tx.Put(step);
     also(tx);
   });
   const std::lock_guard lock(mutex_);

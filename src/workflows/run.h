@@ -99,6 +99,8 @@ struct StepOptions {
   std::chrono::milliseconds first_delay{100};
   std::chrono::milliseconds timeout{60'000};
   Json input = nullptr;  ///< recorded for the reader of the history
+  /// Becomes durable with what comes after it instead of by itself: for work that only reads, and may be done again if the process dies in between.
+  bool only_reads = false;
 };
 
 class Runs;
@@ -199,13 +201,15 @@ class Runs {
     std::shared_ptr<Cancellation> cancellation = std::make_shared<Cancellation>();
     std::vector<RunEvent> events;        // all of this run's, durable or not
     std::size_t durable = 0;             // how many of `events` are in the store
+    std::vector<RunStep> deferred;       // done, and durable with the next commit
     RunState state = RunState::kQueued;
     bool signalled = false;              // came while it ran: call it again at once
   };
   void Enqueue(const std::string& id);
   void Execute(const std::string& id);
   void Append(const std::string& id, std::string_view type, Json data);
-  /// Writes `step` and the events before it in one commit.
+  void Defer(const std::string& id, const RunStep& step);
+  /// Writes what `also` does, the events before it and the deferred steps in one commit.
   void Record(const std::string& id, const std::function<void(data::WriteTx&)>& also);
   /// `signals`: how many signals the call knew of. One that came since makes a waiting run queued, in the same commit.
   void Finish(Run run, RunState state, std::size_t signals, std::vector<SpanRecord> spans, const std::function<void(data::WriteTx&)>& also);
