@@ -126,7 +126,7 @@ class Turn {
     const auto questions = query == question ? SplitQuestion(question) : std::vector{question};
     // Search and writing are one recorded step: what is read and what is said of it belong together.
     const auto step = run_.Step("answer_from_knowledge", {.timeout = std::chrono::seconds(version_.config.limits.seconds), .input = JsonObject{{"queries", ToJson(questions)}}, .only_reads = true}, [&](const Context& ctx) {
-      return ToJson(SearchAndWrite(ctx.WithBudget(budget_), questions, query == question ? std::string() : query));
+      return ToJson(SearchAndWrite(ctx.WithBudget(budget_), question, questions, query == question ? std::string() : query));
     });
     const auto result = FromJson<KnowledgeAnswer>(step, Unknown::kIgnore);
     answer_.commit = result.commit;
@@ -149,14 +149,14 @@ class Turn {
     answer_.cost_micro_usd = models::CostOf(version_.config.model.price, written.usage);
   }
 
-  KnowledgeAnswer SearchAndWrite(const Context& ctx, const std::vector<std::string>& questions, const std::string& follow_up) {
+  KnowledgeAnswer SearchAndWrite(const Context& ctx, const std::string& message, const std::vector<std::string>& questions, const std::string& follow_up) {
     const auto& config = version_.config;
     KnowledgeAnswer out;
     std::vector<WriterPart> parts;
-    retrieval::RetrieveOptions options{config.retrieval.passages, std::nullopt, true, config.retrieval.synonyms, {}};
+    retrieval::RetrieveOptions options{config.retrieval.passages, std::nullopt, true, config.retrieval.synonyms, questions.size() == 1, {}};
     for (const auto& one : questions) {
-      // A follow-up, and the second half of a question, seldom name again what they are about: passages are found by both, sentences chosen by the half.
-      const auto searched = !follow_up.empty() ? follow_up : &one == questions.data() ? one : questions.front() + " " + one;
+      // A follow-up, and the second half of a question, seldom name again what they are about: passages are found by the whole, sentences chosen by the half.
+      const auto& searched = !follow_up.empty() ? follow_up : &one == questions.data() ? one : message;
       options.focus = searched == one ? std::string() : one;
       const auto searching = ctx.Child("search_knowledge");
       parts.push_back({one, follow_up, parts_.retriever.Retrieve(searching, searched, options)});
@@ -268,8 +268,9 @@ Assistant::Assistant(AssistantParts parts) : parts_(std::move(parts)) {
 std::vector<data::Table> Assistant::Tables() { return {data::TableOf<Chat>(), data::TableOf<ChatTurn>()}; }
 
 Json Assistant::Answer(workflows::RunContext& run) {
-  auto turn = parts_.store.Read(run.ctx(), [&](data::ReadTx& tx) { return tx.Get<ChatTurn>(run.id()); });
+  auto turn = run.memo().is_null() ? parts_.store.Read(run.ctx(), [&](data::ReadTx& tx) { return tx.Get<ChatTurn>(run.id()); }) : FromJson<ChatTurn>(run.memo());
   if (!turn) throw Error(Code::kCancelled, "the chat was deleted");
+  turn->id = run.id();
   return Turn(parts_, run, FromJson<TurnInput>(run.input(), Unknown::kIgnore), std::move(*turn)).Run();
 }
 
@@ -293,13 +294,14 @@ std::string Assistant::Ask(const Context& ctx, const Question& question) {
   TurnInput input{version, KeyOf(user, client_id), {}};
   const std::size_t skip = question.history.size() > 8 ? question.history.size() - 8 : 0;
   for (std::size_t i = skip; i < question.history.size(); ++i) input.history.push_back({question.history[i].role, question.history[i].content.substr(0, 2000)});
-  workflows::RunSpec spec{std::string(kRunKind), ToJson(input), "", {}};
+  workflows::RunSpec spec{std::string(kRunKind), ToJson(input), "", {}, nullptr};
   spec.also = [&](data::WriteTx& tx, const std::string& run) {
     auto chat = tx.Get<Chat>(input.chat).value_or(Chat{input.chat, user.user, client_id, title, now, now});
     chat.updated_us = now;
     tx.Put(chat);
     tx.Put(ChatTurn{run, chat.id, question.text, now});
   };
+  spec.memo = ToJson(ChatTurn{"", input.chat, question.text, now});
   return parts_.runs.Start(ctx, spec);
 }
 

@@ -232,6 +232,15 @@ class Follower {
   virtual void Apply(std::span<const Change> changes, ReadTx& tx) = 0;
 };
 
+/// A write on its way. Threads: one at a time.
+class PendingWrite {
+ public:
+  /// Waits until the write is done, if nobody has.
+  virtual ~PendingWrite() = default;
+  /// Returns after it is durable and followed. Errors: those of Store::Write.
+  virtual Commit Wait() = 0;
+};
+
 /// Threads: every method is safe from any thread; Write and Read block the calling thread.
 class Store {
  public:
@@ -239,6 +248,8 @@ class Store {
   /// Runs `work` in one transaction and returns after it is durable and followed. Many callers share one fsync.
   /// Errors: kResourceExhausted (disk or queue full), kCancelled, kDeadlineExceeded before it began; any throw of `work` rolls back and is rethrown.
   virtual Commit Write(const Context& ctx, const std::function<void(WriteTx&)>& work) = 0;
+  /// The same without waiting: the caller goes on while the disk is at work. Writes happen in the order in which they were begun.
+  virtual std::unique_ptr<PendingWrite> BeginWrite(const Context& ctx, std::function<void(WriteTx&)> work) = 0;
   template <class F>
   auto Read(const Context& ctx, F&& work) -> std::invoke_result_t<F, ReadTx&> {
     using R = std::invoke_result_t<F, ReadTx&>;

@@ -62,6 +62,7 @@ class Database {
       Run(writer ? "PRAGMA cache_size=-16000" : "PRAGMA cache_size=-2000");
       Run("PRAGMA mmap_size=268435456");
       if (writer) Run("PRAGMA wal_autocheckpoint=4000");
+      Run("PRAGMA temp_store=MEMORY");  // what a savepoint may have to undo is not written to a file
     } catch (...) {
       sqlite3_close(db_);  // a file that is no store: the destructor of what never was does not run
       throw;
@@ -254,15 +255,16 @@ class SqliteStore : public Store {
   Commit Write(const Context& ctx, const std::function<void(WriteTx&)>& work) override {
     ctx.Check();
     Job job{&work, {}, 0, false};
-    std::unique_lock lock(mutex_);
-    if (queue_.size() >= kMaxQueuedWrites) throw Error(Code::kResourceExhausted, "the store has " + std::to_string(kMaxQueuedWrites) + " writes waiting");
-    if (stopping_) throw Error(Code::kUnavailable, "the store is closing");
-    queue_.push_back(&job);
-    work_ready_.notify_one();
-    // The writer always finishes a job it has seen, so the caller waits for it even past its deadline: an answer must be true.
-    job_done_.wait(lock, [&] { return job.done; });
-    if (job.error) std::rethrow_exception(job.error);
-    return job.commit;
+    Queue(job);
+    return WaitFor(job);
+  }
+
+  std::unique_ptr<PendingWrite> BeginWrite(const Context& ctx, std::function<void(WriteTx&)> work) override {
+    ctx.Check();
+    auto begun = std::make_unique<Begun>(*this, std::move(work));
+    Queue(begun->job);
+    begun->queued = true;
+    return begun;
   }
 
   Commit commit() const override { return commit_.load(std::memory_order_acquire); }
@@ -275,7 +277,7 @@ class SqliteStore : public Store {
       const auto newest = static_cast<Commit>(db.QueryNumber("SELECT value FROM tenfold_meta WHERE name='commit'"));
       if (seen < newest && (oldest == 0 || seen + 1 < oldest)) throw Error(Code::kFailedPrecondition, "changes since commit " + std::to_string(seen) + " were trimmed");
       const Value values[] = {static_cast<std::int64_t>(seen), static_cast<std::int64_t>(limit)};
-      db.Query("SELECT number,row_table,row_key,deleted FROM tenfold_changes WHERE number>? ORDER BY number,rowid LIMIT ?", values, [&](sqlite3_stmt* s) {
+      db.Query("SELECT number,row_table,row_key,deleted FROM tenfold_changes WHERE number>? ORDER BY number,seq LIMIT ?", values, [&](sqlite3_stmt* s) {
         out.push_back({static_cast<Commit>(sqlite3_column_int64(s, 0)), std::get<std::string>(ColumnValue(s, 1)), std::get<std::string>(ColumnValue(s, 2)),
                        sqlite3_column_int64(s, 3) ? ChangeKind::kDelete : ChangeKind::kPut});
       });
@@ -368,8 +370,10 @@ class SqliteStore : public Store {
     if (format > kFormat)
       throw Error(Code::kFailedPrecondition, "store '" + path_ + "' has format " + std::to_string(format) + ", this program reads up to " + std::to_string(kFormat) + "; use a newer one");
     db_.Run("BEGIN IMMEDIATE");
-    db_.Run("CREATE TABLE IF NOT EXISTS tenfold_changes(number INTEGER NOT NULL, row_table TEXT NOT NULL, row_key TEXT NOT NULL, deleted INTEGER NOT NULL)");
-    db_.Run("CREATE INDEX IF NOT EXISTS tenfold_changes_number ON tenfold_changes(number)");
+    // The feed of a store from before it had `seq` starts anew: who follows it loads again.
+    if (db_.QueryNumber("SELECT count(*) FROM pragma_table_info('tenfold_changes')") > 0 && db_.QueryNumber("SELECT count(*) FROM pragma_table_info('tenfold_changes') WHERE name='seq'") == 0)
+      db_.Run("DROP TABLE tenfold_changes");
+    db_.Run("CREATE TABLE IF NOT EXISTS tenfold_changes(number INTEGER NOT NULL, seq INTEGER NOT NULL, row_table TEXT NOT NULL, row_key TEXT NOT NULL, deleted INTEGER NOT NULL, PRIMARY KEY(number, seq)) WITHOUT ROWID");
     for (const auto& table : tables_) {
       std::string columns;
       for (const auto& column : table.columns) {
@@ -386,6 +390,36 @@ class SqliteStore : public Store {
     }
     db_.Run("COMMIT");
   }
+
+  void Queue(Job& job) {
+    const std::lock_guard lock(mutex_);
+    if (queue_.size() >= kMaxQueuedWrites) throw Error(Code::kResourceExhausted, "the store has " + std::to_string(kMaxQueuedWrites) + " writes waiting");
+    if (stopping_) throw Error(Code::kUnavailable, "the store is closing");
+    queue_.push_back(&job);
+    work_ready_.notify_one();
+  }
+
+  /// The writer always finishes a job it has seen, so its caller waits for it even past its deadline: an answer must be true.
+  Commit WaitFor(Job& job) {
+    std::unique_lock lock(mutex_);
+    job_done_.wait(lock, [&] { return job.done; });
+    if (job.error) std::rethrow_exception(job.error);
+    return job.commit;
+  }
+
+  struct Begun : PendingWrite {
+    Begun(SqliteStore& s, std::function<void(WriteTx&)> w) : store(s), work(std::move(w)) {}
+    ~Begun() override {
+      if (!queued) return;
+      std::unique_lock lock(store.mutex_);
+      store.job_done_.wait(lock, [&] { return job.done; });
+    }
+    Commit Wait() override { return store.WaitFor(job); }
+    SqliteStore& store;
+    const std::function<void(WriteTx&)> work;
+    Job job{&work, {}, 0, false};
+    bool queued = false;
+  };
 
   void WriteLoop() {
     std::vector<Job*> batch;
@@ -430,10 +464,11 @@ class SqliteStore : public Store {
         }
         if (!writer_.pending().empty()) ++next;
         job->commit = next;
+        std::int64_t seq = 0;
         for (auto& change : writer_.pending()) {
           change.commit = next;
-          const Value values[] = {static_cast<std::int64_t>(next), change.table, change.key, static_cast<std::int64_t>(change.kind == ChangeKind::kDelete)};
-          db_.Execute("INSERT INTO tenfold_changes VALUES(?,?,?,?)", values);
+          const Value values[] = {static_cast<std::int64_t>(next), ++seq, change.table, change.key, static_cast<std::int64_t>(change.kind == ChangeKind::kDelete)};
+          db_.Execute("INSERT INTO tenfold_changes VALUES(?,?,?,?,?)", values);
           changes.push_back(std::move(change));
         }
       }

@@ -93,7 +93,7 @@ Retrieved Retriever::Retrieve(const Context& ctx, const std::string& asked, cons
   std::vector<float> embedding;
   if (embedder_) {
     const auto span = ctx.Child("embed");
-    embedding = std::move(embedder_->Embed(span, std::span(&query, 1)).front());
+    embedding = std::move(embedder_->Embed(span, std::span(options.embed_synonyms ? &query : &asked, 1)).front());
   }
   // Re-ranking by sentences reads more passages than it returns: the right one is nearly always among the first twenty, and often not the first.
   const auto candidates = options.with_evidence ? std::max<std::size_t>(20, 2 * options.k) : options.k;
@@ -124,7 +124,7 @@ Retrieved Retriever::Retrieve(const Context& ctx, const std::string& asked, cons
     return out;
   }
   const auto focus = WithSynonyms(options.focus, options.synonyms);
-  const auto focus_embedding = embedder_ ? std::move(embedder_->Embed(ctx, std::span(&focus, 1)).front()) : std::vector<float>();
+  const auto focus_embedding = embedder_ ? std::move(embedder_->Embed(ctx, std::span(&options.focus, 1)).front()) : std::vector<float>();
   Rank(query, embedding, focus, focus_embedding, found, options.k, out);
   return out;
 }

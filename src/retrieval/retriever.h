@@ -58,6 +58,8 @@ struct RetrieveOptions {
   bool with_evidence = false;
   /// Groups of words that mean the same here, each "rucksack, backpack": a question with one is searched for with all.
   std::span<const std::string> synonyms = {};
+  /// Whether they are embedded with the question as well, or used for words alone.
+  bool embed_synonyms = true;
   std::string focus = {};  ///< if given, sentences are ranked by it instead of the query
 };
 

@@ -61,6 +61,7 @@ const RunStep* RunContext::FindDone(std::string_view name) {
 
 Json RunContext::Step(std::string_view name, const StepOptions& options, const std::function<Json(const Context&)>& work) {
   if (const auto* done = FindDone(name)) return done->output;
+  if (!options.only_reads) runs_.AwaitBegun(run_.id);
   RunStep step{run_.id + "/" + std::string(name), run_.id, std::string(name), options.input, nullptr, 0, ToMicros(runs_.clock_.Now()), 0, 0};
   thread_local std::mt19937_64 random{std::random_device{}()};
   for (auto delay = options.first_delay;; delay *= 2) {
@@ -191,24 +192,47 @@ std::string Runs::Start(const Context& ctx, const RunSpec& spec) {
   run.principal = StoredPrincipalOf(principal);
   run.input = spec.input;
   run.created_us = ToMicros(clock_.Now());
+  const auto live = std::make_shared<Live>();
+  live->memo = spec.memo;
   {
     // Visible to Events() before it is durable, never the other way round.
     const std::lock_guard lock(mutex_);
-    live_[run.id] = std::make_shared<Live>();
+    live_[run.id] = live;
   }
   std::string existing;
+  bool enqueued = false;
+  const auto write = [&](data::WriteTx& tx) {
+    existing.clear();
+    if (!run.idempotency_key.empty())
+      for (const auto& same : tx.Find<Run>(data::Where("idempotency_key", run.idempotency_key))) existing = same.id;
+    if (!existing.empty()) return;
+    tx.Add(run);
+    if (spec.also) spec.also(tx, run.id);
+  };
   try {
-    store_.Write(ctx, [&](data::WriteTx& tx) {
-      existing.clear();
-      if (!run.idempotency_key.empty())
-        for (const auto& same : tx.Find<Run>(data::Where("idempotency_key", run.idempotency_key))) existing = same.id;
-      if (!existing.empty()) return;
-      tx.Add(run);
-      if (spec.also) spec.also(tx, run.id);
-    });
+    if (run.idempotency_key.empty()) {
+      // The run begins to read and think while the disk writes down that it was started. Its own writes come behind this one; what it does to the world waits.
+      live->fresh = run;
+      live->begun = false;
+      const auto begun = store_.BeginWrite(ctx, write);
+      enqueued = true;
+      EnqueueOrWake(run.id);
+      begun->Wait();
+      {
+        const std::lock_guard lock(mutex_);
+        live->begun = true;
+      }
+      changed_.notify_all();
+      return run.id;
+    }
+    store_.Write(ctx, write);
   } catch (...) {
-    const std::lock_guard lock(mutex_);
-    live_.erase(run.id);
+    {
+      const std::lock_guard lock(mutex_);
+      live->cancellation->Cancel();  // what has begun ends at its next Check and finds that there is nothing to write to
+      if (!enqueued) live_.erase(run.id);
+    }
+    changed_.notify_all();
     throw;
   }
   if (!existing.empty()) {
@@ -216,12 +240,16 @@ std::string Runs::Start(const Context& ctx, const RunSpec& spec) {
     live_.erase(run.id);
     return existing;
   }
-  try {
-    Enqueue(run.id);
-  } catch (const Error&) {
-    WakeAt(run.created_us + 1'000'000, run.id);  // it is durable by now, so it must be done; others were faster to the queue
-  }
+  EnqueueOrWake(run.id);
   return run.id;
+}
+
+void Runs::EnqueueOrWake(const std::string& id) {
+  try {
+    Enqueue(id);
+  } catch (const Error&) {
+    WakeAt(ToMicros(clock_.Now()) + 1'000'000, id);  // others were faster to the queue
+  }
 }
 
 void Runs::WakeAt(std::int64_t at_us, std::string id) {
@@ -329,9 +357,15 @@ void Runs::Execute(const std::string& id) {
   }
   changed_.notify_all();
   std::optional<Run> run;
+  Json memo;
+  {
+    const std::lock_guard lock(mutex_);
+    run = std::exchange(live->fresh, std::nullopt);
+    memo = std::exchange(live->memo, nullptr);
+  }
   std::map<std::string, RunStep, std::less<>> steps;
   std::vector<RunEvent> events;
-  store_.Read(system, [&](data::ReadTx& tx) {
+  if (!run) store_.Read(system, [&](data::ReadTx& tx) {
     run = tx.Get<Run>(id);
     for (auto& step : tx.Find<RunStep>(data::Where("run", id))) steps.emplace(step.name, step);
     events = tx.Find<RunEvent>(data::Where("run", id));
@@ -339,6 +373,7 @@ void Runs::Execute(const std::string& id) {
   if (!run || Ended(run->state)) {
     const std::lock_guard lock(mutex_);
     live->state = run ? run->state : RunState::kFailed;
+    live_.erase(id);
     changed_.notify_all();
     return;
   }
@@ -371,6 +406,7 @@ void Runs::Execute(const std::string& id) {
     Finish(std::move(*run), state, signals, trace->Take(), at_end);
   };
   RunContext run_context(*this, *run, std::move(steps), ContextOf(run->principal, clock_, live->cancellation, span, options_.run_timeout), emitted);
+  run_context.memo_ = std::move(memo);
   try {
     run->output = functions_.at(run->kind)(run_context);
     at_end = std::move(run_context.at_end_);
@@ -453,6 +489,13 @@ void Runs::Append(const std::string& id, std::string_view type, Json data) {
   }
   changed_.notify_all();
   if (full) Record(id, [](data::WriteTx&) {});
+}
+
+void Runs::AwaitBegun(const std::string& id) {
+  std::unique_lock lock(mutex_);
+  const auto live = live_[id];
+  changed_.wait(lock, [&] { return live->begun || live->cancellation->cancelled(); });
+  if (!live->begun) throw Error(Code::kCancelled, "the run was not started");
 }
 
 void Runs::Defer(const std::string& id, const RunStep& step) {

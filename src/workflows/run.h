@@ -110,6 +110,8 @@ class RunContext {
  public:
   const std::string& id() const { return run_.id; }
   const Json& input() const { return run_.input; }
+  /// RunSpec::memo while the process that started the run lives; null once it was resumed by another.
+  const Json& memo() const { return memo_; }
   const Context& ctx() const { return ctx_; }
   /// Does `work` at most once to completion; its output is durable before it is returned. Retries codes kUnavailable, kAborted,
   /// kDeadlineExceeded and kResourceExhausted as `options` say. Names must be unique within a run.
@@ -137,6 +139,7 @@ class RunContext {
   std::int64_t emitted_;      // events of earlier calls; this many Emits are repetitions
   std::int64_t next_event_ = 0;
   bool replaying_ = false;
+  Json memo_ = nullptr;
   std::function<void(data::WriteTx&)> at_end_;
 };
 
@@ -149,6 +152,8 @@ struct RunSpec {
   std::string idempotency_key;
   /// What must be written together with the run's start; gets its id. Not called if the idempotency key names a run that is there already.
   std::function<void(data::WriteTx&, const std::string& run)> also = {};
+  /// What the first call of the function would otherwise read back from the store. Never stored.
+  Json memo = nullptr;
 };
 
 /// All runs of one store. Threads: every method is safe from any thread.
@@ -202,13 +207,20 @@ class Runs {
     std::vector<RunEvent> events;        // all of this run's, durable or not
     std::size_t durable = 0;             // how many of `events` are in the store
     std::vector<RunStep> deferred;       // done, and durable with the next commit
+    std::optional<Run> fresh;            // just started: there is nothing to read back
+    Json memo = nullptr;
+    bool begun = true;                   // its start is durable
     RunState state = RunState::kQueued;
     bool signalled = false;              // came while it ran: call it again at once
   };
   void Enqueue(const std::string& id);
+  /// A second later, if the queue is full now.
+  void EnqueueOrWake(const std::string& id);
   void Execute(const std::string& id);
   void Append(const std::string& id, std::string_view type, Json data);
   void Defer(const std::string& id, const RunStep& step);
+  /// Waits until the run's start is durable: nothing may happen for a run that could turn out never to have been. Errors: kCancelled if it was refused.
+  void AwaitBegun(const std::string& id);
   /// Writes what `also` does, the events before it and the deferred steps in one commit.
   void Record(const std::string& id, const std::function<void(data::WriteTx&)>& also);
   /// `signals`: how many signals the call knew of. One that came since makes a waiting run queued, in the same commit.
