@@ -37,7 +37,8 @@ asan tsan:
 bench: setup
 	@cmake --preset bench -DTENFOLD_LLAMA="$(LLAMA)" >build-configure.log 2>&1 || { tail -30 build-configure.log; exit 1; }
 	@cmake --build --preset bench
-	@for b in build/bench/bin/*_bench; do echo "== $$b"; $$b; done
+	@for b in $(filter-out %/search_bench,$(wildcard build/bench/bin/*_bench)); do echo "== $$b"; $$b; done
+	@for b in search_100k whole_path http_vs_nginx; do echo "== bench/$$b"; bench/$$b; done
 
 setup:
 	@scripts/setup build run

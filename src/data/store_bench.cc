@@ -1,4 +1,4 @@
-// Durable commits a second through Store::Write, 1 and 32 writers; and the hand-over between two steps of a run. Usage: store_bench [folder]
+// Durable commits a second through Store::Write, 1 and 32 writers. Usage: store_bench [folder]
 #include <cstdio>
 #include <thread>
 
