@@ -5,6 +5,7 @@
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 #include <boost/url.hpp>
+#include <mutex>
 #include <optional>
 
 namespace tenfold {
@@ -15,6 +16,7 @@ namespace beast = boost::beast;
 namespace http = beast::http;
 using Tcp = asio::ip::tcp;
 constexpr auto kSlice = std::chrono::milliseconds(50);
+constexpr auto kMaxIdleTime = std::chrono::seconds(30);
 
 struct Target {
   bool tls = false;
@@ -37,10 +39,23 @@ Target ParseUrl(const std::string& url) {
 /// A connection whose every wait ends at the context's deadline or cancellation.
 class Connection {
  public:
-  Connection(const Context& ctx, const Target& target) : ctx_(ctx), target_(target), tls_context_(asio::ssl::context::tls_client), resolver_(io_), stream_(io_, tls_context_) {
+  explicit Connection(const Target& target) : target_(target), tls_context_(asio::ssl::context::tls_client), resolver_(io_), stream_(io_, tls_context_) {
     tls_context_.set_default_verify_paths();
     tls_context_.set_verify_mode(asio::ssl::verify_peer);
     SSL_CTX_set_min_proto_version(tls_context_.native_handle(), TLS1_2_VERSION);
+  }
+
+  const Target& target() const { return target_; }
+  /// For whom it works from now on; must outlive that work.
+  void Attach(const Context& ctx) { ctx_ = &ctx; }
+  void Detach() {
+    ctx_ = nullptr;
+    idle_since_ = std::chrono::steady_clock::now();
+  }
+  /// Whether an idle one can still be used: not for long, not closed by the peer, and nothing came that nobody asked for.
+  bool usable() {
+    char byte;
+    return std::chrono::steady_clock::now() - idle_since_ < kMaxIdleTime && ::recv(stream_.next_layer().socket().native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
   }
 
   void Open() {
@@ -65,20 +80,20 @@ class Connection {
  private:
   template <class Start>
   void Await(std::string_view doing, Start&& start) {
-    ctx_.Check();  // also where every wait ends at once, as with a server that never stops talking
+    ctx_->Check();  // also where every wait ends at once, as with a server that never stops talking
     std::optional<beast::error_code> result;
     start([&result](beast::error_code error) { result = error; });
     io_.restart();
     while (!result) {
       io_.run_one_for(kSlice);
       if (result) break;
-      if (ctx_.done()) {
+      if (ctx_->done()) {
         resolver_.cancel();
         beast::error_code ignored;
         stream_.next_layer().socket().close(ignored);
         while (!result && io_.run_one() > 0) {
         }
-        ctx_.Check();
+        ctx_->Check();
       }
     }
     if (!*result || (end_is_fine_ && *result == http::error::end_of_stream)) return;
@@ -86,13 +101,46 @@ class Connection {
     throw Error(Code::kUnavailable, std::string(doing) + " '" + target_.host + ":" + target_.port + "': " + result->message());
   }
 
-  const Context& ctx_;
+  const Context* ctx_ = nullptr;
   const Target target_;
+  std::chrono::steady_clock::time_point idle_since_;
   bool end_is_fine_ = false;
   asio::io_context io_{1};
   asio::ssl::context tls_context_;
   Tcp::resolver resolver_;
   asio::ssl::stream<beast::tcp_stream> stream_;
+};
+
+/// Connections left open after a whole answer, for the next request to the same place. Threads: safe.
+class IdleConnections {
+ public:
+  static IdleConnections& Get() {
+    static auto* const all = new IdleConnections;  // never destroyed: a thread may still fetch while the program ends
+    return *all;
+  }
+  /// The one used last, or null.
+  std::unique_ptr<Connection> Take(const Target& target) {
+    const std::lock_guard lock(mutex_);
+    std::erase_if(idle_, [](const auto& one) { return !one->usable(); });
+    for (auto at = idle_.rbegin(); at != idle_.rend(); ++at)
+      if ((*at)->target() == target) {
+        auto found = std::move(*at);
+        idle_.erase(std::next(at).base());
+        return found;
+      }
+    return nullptr;
+  }
+  void Keep(std::unique_ptr<Connection> connection) {
+    connection->Detach();
+    const std::lock_guard lock(mutex_);
+    idle_.push_back(std::move(connection));
+    if (idle_.size() > kMaxIdle) idle_.erase(idle_.begin());
+  }
+
+ private:
+  static constexpr std::size_t kMaxIdle = 32;
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<Connection>> idle_;
 };
 
 HttpClientResponse FetchOnce(const Context& ctx, const Target& target, const HttpClientRequest& request) {
@@ -102,7 +150,6 @@ HttpClientResponse FetchOnce(const Context& ctx, const Target& target, const Htt
   out.target(target.path);
   out.set(http::field::host, target.port == (target.tls ? "443" : "80") ? target.host : target.host + ":" + target.port);
   out.set(http::field::user_agent, "tenfold/0.1");
-  out.set(http::field::connection, "close");
   for (const auto& [name, value] : request.headers) {
     if (name.find_first_of("\r\n: ") != std::string::npos || value.find_first_of("\r\n") != std::string::npos) throw Error(Code::kInvalidArgument, "header '" + name.substr(0, 64) + "' holds a character that headers may not", "headers");
     out.set(name, value);
@@ -110,8 +157,12 @@ HttpClientResponse FetchOnce(const Context& ctx, const Target& target, const Htt
   out.body() = request.body;
   if (!request.body.empty() || request.method == "POST" || request.method == "PUT") out.prepare_payload();
 
-  Connection connection(ctx, target);
-  connection.Open();
+  auto kept = IdleConnections::Get().Take(target);
+  const bool fresh = !kept;
+  if (fresh) kept = std::make_unique<Connection>(target);
+  auto& connection = *kept;
+  connection.Attach(ctx);
+  if (fresh) connection.Open();
   connection.OnStream("send to", false, [&](auto& stream, auto done) { http::async_write(stream, out, [done](beast::error_code error, std::size_t) mutable { done(error); }); });
   beast::flat_buffer buffer;
   http::response_parser<http::buffer_body> parser;
@@ -141,6 +192,7 @@ HttpClientResponse FetchOnce(const Context& ctx, const Target& target, const Htt
     if (streams) request.on_data(got);
     else response.body += got;
   }
+  if (parser.get().keep_alive() && buffer.size() == 0) IdleConnections::Get().Keep(std::move(kept));
   return response;
 }
 

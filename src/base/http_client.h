@@ -28,7 +28,7 @@ struct HttpClientResponse {
   std::string_view header(std::string_view lower_name) const;
 };
 
-/// One request on a connection of its own; blocks the calling thread. Certificates and host names are always verified, against the system's roots
+/// One request; blocks the calling thread. Connections are kept open for half a minute and used again. Certificates and host names are always verified, against the system's roots
 /// (or $SSL_CERT_FILE). A redirect from https: to http: is refused; credentials are not sent on to another host.
 /// Errors: kInvalidArgument (URL, header), kUnavailable (no connection, certificate, cut off), kResourceExhausted (limit), kDeadlineExceeded, kCancelled.
 HttpClientResponse Fetch(const Context& ctx, const HttpClientRequest& request);

@@ -143,6 +143,25 @@ TEST_F(HttpClientTest, FollowsRedirectsAndStreamsTheBody) {
   EXPECT_EQ(CodeOf([&] { Get("/loop"); }), Code::kUnavailable);
 }
 
+TEST_F(HttpClientTest, UsesAConnectionAgainUntilItIsClosed) {
+  // The server's counter of open connections is what the client cannot pretend.
+  const auto open = [&] { return server_->connections(); };
+  for (int i = 0; i < 5; ++i) Get("/moved");
+  EXPECT_EQ(open(), 1u);
+  HttpClientRequest request;
+  request.url = base_ + "/stream";
+  request.response_limit_bytes = 5000;
+  EXPECT_EQ(CodeOf([&] { Fetch(ctx_, request); }), Code::kResourceExhausted);  // half an answer is not left for the next request
+  for (int i = 0; i < 1000 && open() > 0; ++i) std::this_thread::sleep_for(2ms);
+  EXPECT_EQ(open(), 0u);
+  Get("/stream");
+  server_.reset();
+  EXPECT_EQ(CodeOf([&] { Get("/stream"); }), Code::kUnavailable);
+  server_.emplace(HttpServerOptions{}, Router(rows_), [](const HttpRequest&) -> std::shared_ptr<const Principal> { return nullptr; }, metrics_, SystemClock());
+  base_ = "http://127.0.0.1:" + std::to_string(server_->port());
+  EXPECT_EQ(Get("/stream").status, 200);
+}
+
 TEST_F(HttpClientTest, KeepsItsLimits) {
   HttpClientRequest request;
   request.url = base_ + "/stream";

@@ -104,6 +104,7 @@ class HttpServer::Impl {
 
   ~Impl() { Stop(); }
 
+  std::size_t connections() const { return connections_; }
   std::uint16_t port() const { return acceptor_->local_endpoint().port(); }
 
   void Stop() {
@@ -592,6 +593,7 @@ HttpServer::HttpServer(HttpServerOptions options, Router router, Authenticator a
     : impl_(std::make_unique<Impl>(std::move(options), std::move(router), std::move(authenticate), metrics, clock)) {}
 HttpServer::~HttpServer() = default;
 std::uint16_t HttpServer::port() const { return impl_->port(); }
+std::size_t HttpServer::connections() const { return impl_->connections(); }
 void HttpServer::Stop() { impl_->Stop(); }
 
 }  // namespace tenfold

@@ -36,6 +36,8 @@ class HttpServer {
   HttpServer(HttpServerOptions options, Router router, Authenticator authenticate, Metrics& metrics, const Clock& clock);
   ~HttpServer();
   std::uint16_t port() const;
+  /// Open now.
+  std::size_t connections() const;
   /// Stops accepting, lets what is at work finish for `drain_timeout`, then cancels it.
   void Stop();
 
