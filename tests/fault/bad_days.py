@@ -152,8 +152,12 @@ def models():
         os.truncate(weights, 1_000_000)
         cut = start(os.path.join(root, "b"), cache)
         check("a model cut short is found", cut.returncode != 0 and "cut short" in cut.stderr, cut.stderr[-300:])
-        if (generator / "model.gguf").exists():
-            small = start(os.path.join(root, "c"), CACHE, 900 << 20)
+        limit = 900 << 20
+        probe = subprocess.run([BIN, "--version"], capture_output=True, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)))
+        if probe.returncode != 0:
+            print("left out: too little memory cannot be shown under a sanitizer, which needs more than that for itself")
+        elif (generator / "model.gguf").exists():
+            small = start(os.path.join(root, "c"), CACHE, limit)
             check("too little memory for a model is said as that", small.returncode != 0 and "memory" in small.stderr.splitlines()[-1] and "smaller model" in small.stderr, small.stderr[-300:])
 
 
