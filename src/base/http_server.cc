@@ -281,14 +281,14 @@ class HttpServer::Impl {
       request.path_params = std::move(match.params);
       // Access before the body: a stranger cannot make the server read megabytes.
       principal = CheckAccess(*match.endpoint, request, connection.local());
-      if (match.endpoint->websocket) CheckUpgrade(connection, request);
+      if (match.endpoint->websocket) CheckUpgrade(connection, parser, request);
       const auto length = parser.content_length();
       if (length && *length > match.endpoint->body_limit_bytes) response = TooLarge(*match.endpoint);
       else ready = true;
     } catch (const Error& e) {
       response = ErrorResponse(e);
     }
-    if (ready && match.endpoint->websocket && parser.is_done()) {
+    if (ready && match.endpoint->websocket) {
       busy.Release();  // a stop does not wait for it, it says goodbye
       co_await OpenWebSocket(connection, *match.endpoint, request, std::move(principal));
       co_return false;
@@ -352,9 +352,10 @@ class HttpServer::Impl {
   }
 
   /// A page of another site may open a socket and the browser adds this site's cookie, so who comes with a cookie must come from here (RFC 6455, section 10.2).
-  static void CheckUpgrade(const Connection& connection, const HttpRequest& request) {
-    if (!boost::beast::iequals(request.header("upgrade"), "websocket") || request.header("sec-websocket-key").empty())
+  static void CheckUpgrade(Connection& connection, const RequestParser& parser, const HttpRequest& request) {
+    if (request.method != "GET" || !boost::beast::iequals(request.header("upgrade"), "websocket") || request.header("sec-websocket-key").empty())
       throw Error(Code::kInvalidArgument, "this path speaks WebSocket; send 'Upgrade: websocket'", "upgrade");
+    if (!parser.is_done() || connection.buffer().size() > 0) throw Error(Code::kInvalidArgument, "nothing may follow the request before the upgrade is accepted", "upgrade");
     if (connection.local() || !request.header("authorization").empty()) return;
     const auto origin = request.header("origin");
     const auto host = origin.find("://");

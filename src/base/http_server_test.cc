@@ -267,6 +267,8 @@ TEST_F(HttpServerTest, AWebSocketOfAnotherSiteIsRefused) {
   EXPECT_TRUE(Ask(std::string(kUpgrade) + "Connection: close\r\n\r\n").starts_with("HTTP/1.1 403"));
   EXPECT_TRUE(Ask(std::string(kUpgrade) + "Connection: close\r\nOrigin: http://evil.example\r\n\r\n").starts_with("HTTP/1.1 403"));
   EXPECT_TRUE(Ask("GET /socket HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").starts_with("HTTP/1.1 400"));
+  EXPECT_TRUE(Ask(std::string(kUpgrade) + "Origin: http://x\r\nContent-Length: 3\r\n\r\nabc").starts_with("HTTP/1.1 400"));
+  EXPECT_TRUE(Ask(std::string(kUpgrade) + "Origin: http://x\r\nConnection: close\r\n\r\n\x81\x80").starts_with("HTTP/1.1 400"));
 }
 
 TEST_F(HttpServerTest, WorkOfAWebSocketIsCancelledWhenTheClientLeaves) {
