@@ -1,5 +1,6 @@
 #include "base/clock.h"
 
+#include <cstring>
 #include <ctime>
 
 #include "base/crypto.h"
@@ -40,12 +41,38 @@ std::string FormatTime(TimePoint at) {
   return text;
 }
 
-std::string NewId(std::string_view prefix, const Clock& clock) {
+namespace {
+class SystemRandomSource : public Random {
+ public:
+  std::uint64_t Next() const override {
+    std::uint64_t bits = 0;
+    FillRandom({reinterpret_cast<std::uint8_t*>(&bits), sizeof bits});
+    return bits;
+  }
+};
+}  // namespace
+
+const Random& SystemRandom() {
+  static const SystemRandomSource random;
+  return random;
+}
+
+std::uint64_t SeededRandom::Next() const {
+  const std::lock_guard lock(mutex_);
+  state_ += 0x9E3779B97F4A7C15u;
+  auto z = state_;
+  z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
+  z = (z ^ z >> 27) * 0x94D049BB133111EBu;
+  return z ^ z >> 31;
+}
+
+std::string NewId(std::string_view prefix, const Clock& clock, const Random& random) {
   static constexpr char kAlphabet[] = "0123456789abcdefghjkmnpqrstvwxyz";
   const auto millis = static_cast<std::uint64_t>(ToMicros(clock.Now()) / 1000);
   std::uint8_t bytes[16];
   for (int i = 0; i < 6; ++i) bytes[i] = static_cast<std::uint8_t>(millis >> (40 - 8 * i));
-  FillRandom({bytes + 6, 10});
+  const std::uint64_t chance[] = {random.Next(), random.Next()};
+  std::memcpy(bytes + 6, chance, 10);
   std::string id(prefix);
   id += '_';
   // 130 bits of alphabet over 128 bits of value: the first character carries 3 bits.

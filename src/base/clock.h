@@ -33,6 +33,29 @@ class ManualClock : public Clock {
   TimePoint now_;
 };
 
+/// Source of chance for what is no secret: pauses, samples, ids. Secrets come from base/crypto.h alone, which nobody can replace.
+/// Threads: all methods are safe from any thread.
+class Random {
+ public:
+  virtual ~Random() = default;
+  /// 64 uniform bits.
+  virtual std::uint64_t Next() const = 0;
+};
+
+/// The system's generator. Lives for the whole program.
+const Random& SystemRandom();
+
+/// The same numbers after the same seed (SplitMix64; Steele, Lea & Flood, OOPSLA 2014).
+class SeededRandom : public Random {
+ public:
+  explicit SeededRandom(std::uint64_t seed) : state_(seed) {}
+  std::uint64_t Next() const override;
+
+ private:
+  mutable std::mutex mutex_;
+  mutable std::uint64_t state_;
+};
+
 /// RFC 3339 in UTC with milliseconds: 2026-11-24T10:15:30.123Z.
 std::string FormatTime(TimePoint at);
 /// Microseconds since the epoch, as stored.
@@ -41,6 +64,6 @@ inline TimePoint FromMicros(std::int64_t micros) { return TimePoint(std::chrono:
 
 /// A new id "prefix_" + 26 characters of Crockford base 32: 48 bits of milliseconds, 80 random bits. Sorts by time of creation.
 /// Source: the ULID specification.
-std::string NewId(std::string_view prefix, const Clock& clock = SystemClock());
+std::string NewId(std::string_view prefix, const Clock& clock = SystemClock(), const Random& random = SystemRandom());
 
 }  // namespace tenfold

@@ -1,7 +1,6 @@
 #include "workflows/run.h"
 
 #include <algorithm>
-#include <random>
 
 #include "base/log.h"
 #include "monitoring/trace_store.h"
@@ -63,7 +62,6 @@ Json RunContext::Step(std::string_view name, const StepOptions& options, const s
   if (const auto* done = FindDone(name)) return done->output;
   if (!options.only_reads) runs_.AwaitBegun(run_.id);
   RunStep step{run_.id + "/" + std::string(name), run_.id, std::string(name), options.input, nullptr, 0, ToMicros(runs_.clock_.Now()), 0, 0};
-  thread_local std::mt19937_64 random{std::random_device{}()};
   for (auto delay = options.first_delay;; delay *= 2) {
     ++step.attempts;
     try {
@@ -72,7 +70,7 @@ Json RunContext::Step(std::string_view name, const StepOptions& options, const s
       break;
     } catch (const Error& e) {
       if (step.attempts >= options.max_attempts || !MayRetry(e.code()) || ctx_.done()) throw;
-      const auto pause = std::chrono::milliseconds(std::uniform_int_distribution<std::int64_t>(0, delay.count())(random));
+      const auto pause = std::chrono::milliseconds(runs_.options_.random->Next() % (static_cast<std::uint64_t>(delay.count()) + 1));
       std::unique_lock lock(runs_.mutex_);
       runs_.changed_.wait_for(lock, pause, [&] { return runs_.stopping_ || ctx_.cancellation().cancelled(); });
     }

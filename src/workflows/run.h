@@ -163,6 +163,7 @@ class Runs {
     std::size_t threads = 4;
     std::size_t queue = 1024;
     std::chrono::milliseconds run_timeout{600'000};
+    const Random* random = &SystemRandom();  ///< of the pauses between attempts; must outlive the runs
     std::size_t max_traces = 20'000;  ///< spans of the newest runs that are kept
   };
   Runs(data::Store& store, const Clock& clock, Options options);

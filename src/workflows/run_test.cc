@@ -222,6 +222,27 @@ TEST_F(RunsTest, ASignalMakesAWaitingRunQueuedInItsOwnCommit) {
   EXPECT_EQ(runs_->Await(ctx_, id).output, "yes");
 }
 
+TEST_F(RunsTest, ThePauseBeforeAnotherAttemptIsAShareOfTheDelayThatChanceDecides) {
+  struct Fixed : Random {
+    explicit Fixed(std::uint64_t v) : value(v) {}
+    std::uint64_t Next() const override { return value; }
+    const std::uint64_t value;
+  };
+  const auto time = [&](std::uint64_t chance) {
+    const Fixed random(chance);
+    Runs runs(*store_, SystemClock(), {.random = &random});
+    runs.Register("test", [](RunContext& run) {
+      return run.Step("often", {.max_attempts = 3, .first_delay = 50ms}, [](const Context&) -> Json { throw Error(Code::kUnavailable, "not yet"); });
+    });
+    runs.Resume();
+    const auto begun = std::chrono::steady_clock::now();
+    EXPECT_EQ(runs.Await(ctx_, runs.Start(ctx_, {"test", nullptr, ""})).state, RunState::kFailed);
+    return std::chrono::steady_clock::now() - begun;
+  };
+  EXPECT_LT(time(0), 45ms);
+  EXPECT_GE(time(101), 50ms);  // of 0 to 50 ms the whole, then of 0 to 100 ms nothing
+}
+
 TEST_F(RunsTest, ASchedulesRunsAreStartedOnceEachAndOneOfThoseMissedIsMadeUpFor) {
   ManualClock clock(TimePoint(std::chrono::sys_days(std::chrono::year(2026) / 1 / 1)));
   const auto system = Context::System("test", clock);
