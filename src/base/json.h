@@ -12,7 +12,7 @@ using Json = boost::json::value;
 using JsonObject = boost::json::object;
 using JsonArray = boost::json::array;
 
-/// Parses UTF-8 JSON text. Depth is limited to 32 levels.
+/// Parses UTF-8 JSON text. Depth is limited to 32 levels. A number of more digits than a double holds may be off by one unit in its last place.
 /// Errors: kInvalidArgument with the byte offset for bad syntax, bad UTF-8 or too deep nesting.
 Json ParseJson(std::string_view text);
 std::string ToText(const Json& value);

@@ -106,6 +106,8 @@ with tempfile.TemporaryDirectory() as root:
     tenfold(home, "ingest", f"folder:{help_folder}")
     asked, approved, ingested = [], [], []
     for number in range(ROUNDS):
+        if number and number % 50 == 0:
+            print(f"{number} kills, {len(asked)} answers so far", flush=True)
         load = Load(url, key, home, help_folder, number)
         time.sleep(random.uniform(0.02, 0.5))
         server.send_signal(signal.SIGKILL)
