@@ -84,6 +84,7 @@ Json RunContext::Step(std::string_view name, const StepOptions& options, const s
 
 Json RunContext::StepInStore(std::string_view name, const Json& input, const std::function<Json(data::WriteTx&)>& work) {
   if (const auto* done = FindDone(name)) return done->output;
+  runs_.AwaitBegun(run_.id);
   ctx_.Check();
   RunStep step{run_.id + "/" + std::string(name), run_.id, std::string(name), input, nullptr, 1, ToMicros(runs_.clock_.Now()), 0, next_event_};
   const auto inner = ctx_.Child(name);
