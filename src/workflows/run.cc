@@ -450,9 +450,9 @@ void Runs::Finish(Run run, RunState state, std::size_t signals, std::vector<Span
   }
   bool come = false;
   store_.Write(Context::System("runs"), [&](data::WriteTx& tx) {
-    for (const auto& event : pending) tx.Put(event);
     const auto stored = tx.Get<Run>(run.id);
-    if (!stored) return;  // erased while it ran
+    if (!stored) return;  // erased while it ran, or its start was refused
+    for (const auto& event : pending) tx.Put(event);
     for (const auto& step : steps) tx.Put(step);
     if (state == RunState::kWaiting) {
       const auto recorded = tx.Find<RunStep>(data::Where("run", run.id));
@@ -484,7 +484,7 @@ void Runs::Append(const std::string& id, std::string_view type, Json data) {
     auto& live = *live_[id];
     const auto number = static_cast<std::int64_t>(live.events.size()) + 1;
     live.events.push_back({EventId(id, number), id, number, std::string(type), ToMicros(clock_.Now()), std::move(data)});
-    full = live.events.size() - live.durable >= kGroup;
+    full = live.begun && live.events.size() - live.durable >= kGroup;
   }
   changed_.notify_all();
   if (full) Record(id, [](data::WriteTx&) {});

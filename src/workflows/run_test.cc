@@ -222,6 +222,33 @@ TEST_F(RunsTest, ASignalMakesAWaitingRunQueuedInItsOwnCommit) {
   EXPECT_EQ(runs_->Await(ctx_, id).output, "yes");
 }
 
+TEST_F(RunsTest, ARunWhoseStartIsRefusedDoesNothingAndLeavesNothing) {
+  std::atomic<int> effects{0};
+  Begin([&](RunContext& run) {
+    // Reading may begin while the start is written down; what is done may not.
+    run.Step("read", {.only_reads = true}, [](const Context&) { return Json(1); });
+    run.Emit("token", JsonObject{{"text", "a"}});
+    run.Step("act", {}, [&](const Context&) { return Json(++effects); });
+    return run.StepInStore("write", nullptr, [](data::WriteTx& tx) {
+      tx.Put(Effect{"e"});
+      return Json(nullptr);
+    });
+  });
+  for (int i = 0; i < 50; ++i) {
+    RunSpec spec{"test", nullptr, ""};
+    spec.also = [](data::WriteTx&, const std::string&) { throw Error(Code::kResourceExhausted, "the disk is full"); };
+    EXPECT_EQ(CodeOf([&] { runs_->Start(ctx_, spec); }), Code::kResourceExhausted);
+  }
+  runs_->Await(ctx_, runs_->Start(ctx_, {"test", nullptr, ""}));  // the pool has been through all of them
+  runs_.reset();
+  store_->Read(ctx_, [&](data::ReadTx& tx) {
+    EXPECT_EQ(tx.Count<workflows::Run>(), 1);
+    EXPECT_EQ(tx.Count<RunStep>(), 3);
+    EXPECT_EQ(tx.Count<RunEvent>(), 1);
+  });
+  EXPECT_EQ(effects, 1);
+}
+
 TEST_F(RunsTest, ThePauseBeforeAnotherAttemptIsAShareOfTheDelayThatChanceDecides) {
   struct Fixed : Random {
     explicit Fixed(std::uint64_t v) : value(v) {}
