@@ -4,19 +4,16 @@
 MODEL names a bare generator; without one (a server with --no-models) the checks that need it are left out and said so.
 """
 import json
+import pathlib
 import sys
 
 import openai
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+import checks
+from checks import check
+
 base, key, model = sys.argv[1], sys.argv[2], (sys.argv[3:] + [None])[0]
-passed = failed = 0
-
-
-def check(what, condition, seen=""):
-    global passed, failed
-    passed, failed = (passed + 1, failed) if condition else (passed, failed + 1)
-    if not condition:
-        print(f"FAILED {what}: {seen}")
 
 
 def raises(what, kind, call):
@@ -82,5 +79,4 @@ if model:
     check("a client that leaves frees the model", client.chat.completions.create(model=model, messages=[{"role": "user", "content": "Hi"}], max_tokens=2, timeout=10).usage.completion_tokens > 0)
 else:
     print("left out without a model: embeddings, bare chat, JSON Schema, tools")
-print(f"{passed} passed, {failed} failed")
-sys.exit(1 if failed else 0)
+checks.finish()

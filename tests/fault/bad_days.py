@@ -16,16 +16,12 @@ import tempfile
 import urllib.error
 import urllib.request
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+import checks
+from checks import check
+
 BIN = os.path.abspath(sys.argv[1])
 CACHE = pathlib.Path(os.environ.get("TENFOLD_CACHE") or pathlib.Path.home() / ".cache" / "tenfold")
-passed = failed = 0
-
-
-def check(what, condition, seen=""):
-    global passed, failed
-    passed, failed = (passed + 1, failed) if condition else (passed, failed + 1)
-    if not condition:
-        print(f"FAILED {what}: {seen}")
 
 
 class Server:
@@ -164,5 +160,4 @@ def models():
 upload()
 full_disk()
 models()
-print(f"{passed} passed, {failed} failed")
-sys.exit(1 if failed else 0)
+checks.finish()

@@ -16,16 +16,12 @@ import threading
 import time
 import urllib.request
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+import checks
+from checks import check
+
 BIN, ROUNDS = os.path.abspath(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 20
 random.seed(int(os.environ.get("SEED", "20417")))
-passed = failed = 0
-
-
-def check(what, condition, seen=""):
-    global passed, failed
-    passed, failed = (passed + 1, failed) if condition else (passed, failed + 1)
-    if not condition:
-        print(f"FAILED {what}: {seen}", flush=True)
 
 
 def start(home):
@@ -149,5 +145,4 @@ with tempfile.TemporaryDirectory() as root:
     check("no chunk is orphaned", orphans == 0, orphans)
     check("there was load", len(asked) > ROUNDS and len(approved) > ROUNDS / 2 and len(ingested) > 0, (len(asked), len(approved), len(ingested)))
     print(f"{ROUNDS} kills, {len(asked)} answers, {len(approved)} tickets, {len(ingested)} ingestions acknowledged")
-print(f"{passed} passed, {failed} failed")
-sys.exit(1 if failed else 0)
+checks.finish()

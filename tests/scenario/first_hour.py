@@ -16,15 +16,11 @@ import time
 import urllib.error
 import urllib.request
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+import checks
+from checks import check
+
 BIN = os.path.abspath(sys.argv[1])
-passed = failed = 0
-
-
-def check(what, condition, seen=""):
-    global passed, failed
-    passed, failed = (passed + 1, failed) if condition else (passed, failed + 1)
-    if not condition:
-        print(f"FAILED {what}: {seen}")
 
 
 class Server:
@@ -258,5 +254,4 @@ with tempfile.TemporaryDirectory() as root:
     pathlib.Path(home, "tenfold.yaml").unlink()
     check("init writes a file that is accepted", tenfold(home, "init")[0] == 0 and tenfold(home, "check")[0] == 0)
 
-print(f"{passed} passed, {failed} failed")
-sys.exit(1 if failed else 0)
+checks.finish()
