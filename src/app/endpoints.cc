@@ -28,12 +28,6 @@ struct ControlRequest {
 };
 TENFOLD_DESCRIBE(ControlRequest, (arguments, Required{}, Length{1, 256}))
 
-HttpResponse JsonResponse(Json body) {
-  HttpResponse response;
-  response.body = ToText(body);
-  return response;
-}
-
 Json SessionJson(const security::User& user, const std::string& csrf) {
   return JsonObject{{"user", JsonObject{{"email", user.id}, {"name", user.name}, {"role", user.role}}}, {"csrf", csrf}};
 }

@@ -11,13 +11,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-HttpResponse JsonResponse(Json body, int status = 200) {
-  HttpResponse response;
-  response.status = status;
-  response.body = ToText(body);
-  return response;
-}
-
 /// ?limit=, 1 to 200, 50 unless told.
 std::size_t LimitOf(const HttpRequest& request) {
   const auto given = request.query.find("limit");

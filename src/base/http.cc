@@ -43,6 +43,13 @@ int HttpStatusOf(Code code) {
   return 500;
 }
 
+HttpResponse JsonResponse(const Json& body, int status) {
+  HttpResponse response;
+  response.status = status;
+  response.body = ToText(body);
+  return response;
+}
+
 std::string_view OpenAiErrorType(int status) {
   if (status == 401) return "authentication_error";
   if (status == 403) return "permission_error";

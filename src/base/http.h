@@ -100,6 +100,7 @@ Endpoint MakeJsonEndpoint(std::string method, std::string path, Access access, s
 
 /// The one place where an error meets HTTP.
 int HttpStatusOf(Code code);
+HttpResponse JsonResponse(const Json& body, int status = 200);
 /// What OpenAI's clients call an error of that status.
 std::string_view OpenAiErrorType(int status);
 /// {"error":{"message","type","param","code"}} as OpenAI's clients expect.

@@ -24,12 +24,6 @@ struct ApprovalRequest {
 };
 TENFOLD_DESCRIBE(ApprovalRequest, (approved, Required{}))
 
-HttpResponse JsonResponse(Json body) {
-  HttpResponse response;
-  response.body = ToText(body);
-  return response;
-}
-
 HttpResponse NoContent() {
   HttpResponse response;
   response.status = 204;
