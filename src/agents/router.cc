@@ -37,7 +37,7 @@ Router::Router(std::span<const Tool> tools, models::Embedder* embedder) : tools_
     examples_.push_back({std::string(kKnowledge), text, {}});
     texts.emplace_back(text);
   }
-  auto vectors = embedder_->Embed(Context::System("router"), texts);
+  auto vectors = embedder_->Embed(Context::System("router"), texts, models::EmbedKind::kQuery);
   for (std::size_t i = 0; i < examples_.size(); ++i) examples_[i].vector = std::move(vectors[i]);
 }
 
@@ -51,7 +51,7 @@ Route Router::Decide(const Context& ctx, std::string_view message, std::span<con
         if (auto arguments = tool.match(message)) return {tool.name, std::move(*arguments), "rule"};
   if (embedder_ && message.size() < 400) {
     const std::string text(message);
-    const auto vector = std::move(embedder_->Embed(ctx, std::span(&text, 1)).front());
+    const auto vector = std::move(embedder_->Embed(ctx, std::span(&text, 1), models::EmbedKind::kQuery).front());
     const Example* best = nullptr;
     float nearest = 0;
     for (const auto& example : examples_) {

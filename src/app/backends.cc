@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "data/folder.h"
+#include "data/sources/folder.h"
 #include "models/bert_embedder.h"
 #include "models/catalog.h"
 #include "models/llama_generator.h"
@@ -41,7 +41,7 @@ using OpenObjectStoreFunction = std::unique_ptr<data::ObjectStore> (*)(const std
 constexpr Backend<OpenObjectStoreFunction> kObjectStores[] = {
     {"file", data::OpenFileObjectStore, "a folder; embedded"},
 };
-using OpenSourceFunction = std::unique_ptr<data::Source> (*)(std::string_view path);
+using OpenSourceFunction = std::unique_ptr<data::Source> (*)(std::string_view path, const data::SourceSetup& setup);
 constexpr Backend<OpenSourceFunction> kSources[] = {
     {"folder", data::OpenFolderSource, "files below a folder, with the labels of its access.yaml"},
 };
@@ -53,9 +53,9 @@ std::unique_ptr<data::ObjectStore> OpenObjectStore(std::string_view url, const s
   return backend.open(home / std::filesystem::path(url.substr(std::min(url.size(), backend.scheme.size() + 1))));
 }
 
-std::unique_ptr<data::Source> OpenSource(std::string_view url) {
+std::unique_ptr<data::Source> OpenSource(std::string_view url, const data::SourceSetup& setup) {
   const auto& backend = FindBackend(kSources, url, "source", "url");
-  return backend.open(url.substr(std::min(url.size(), backend.scheme.size() + 1)));
+  return backend.open(url.substr(std::min(url.size(), backend.scheme.size() + 1)), setup);
 }
 
 std::unique_ptr<data::Store> OpenStore(std::string_view url, const std::filesystem::path& home, std::vector<data::Table> tables) {

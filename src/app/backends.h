@@ -20,7 +20,7 @@ std::unique_ptr<data::Store> OpenStore(std::string_view url, const std::filesyst
 /// "file:<folder>"; a relative path is inside `home`. Errors: kInvalidArgument (scheme), kPermissionDenied.
 std::unique_ptr<data::ObjectStore> OpenObjectStore(std::string_view url, const std::filesystem::path& home);
 /// "folder:<path>". Errors: kInvalidArgument (scheme).
-std::unique_ptr<data::Source> OpenSource(std::string_view url);
+std::unique_ptr<data::Source> OpenSource(std::string_view url, const data::SourceSetup& setup);
 
 /// A model of the catalogue, whose files lie below `models`, an openai: URL, or "none" (null). Errors: kNotFound with the fix, kInvalidArgument (scheme), kUnavailable.
 std::unique_ptr<models::Embedder> OpenEmbedder(std::string_view name, const std::filesystem::path& models, const ModelSettings& settings);

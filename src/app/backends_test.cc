@@ -140,7 +140,7 @@ class EmbedderContract : public testing::TestWithParam<const char*> {
     if (!serving) GTEST_SKIP() << "run: make models";
     embedder_ = OpenEmbedder(UrlOf(GetParam(), kEmbedder), CacheFolder() / "models", {});
   }
-  std::vector<std::vector<float>> Embed(const std::vector<std::string>& texts) { return embedder_->Embed(ctx_, texts); }
+  std::vector<std::vector<float>> Embed(const std::vector<std::string>& texts) { return embedder_->Embed(ctx_, texts, models::EmbedKind::kPassage); }
   static double Dot(const std::vector<float>& a, const std::vector<float>& b) { return std::inner_product(a.begin(), a.end(), b.begin(), 0.0); }
   std::unique_ptr<models::Embedder> embedder_;
   Context ctx_ = Context::System("test");
@@ -170,7 +170,7 @@ TEST_P(EmbedderContract, KeepsWhatIsNearNear) {
 
 TEST_P(EmbedderContract, StopsWhenItsCallerDoes) {
   const std::vector<std::string> texts{"some text nobody has asked for"};
-  EXPECT_EQ(CodeOf([&] { embedder_->Embed(ctx_.WithTimeout(-1s), texts); }), Code::kDeadlineExceeded);
+  EXPECT_EQ(CodeOf([&] { embedder_->Embed(ctx_.WithTimeout(-1s), texts, models::EmbedKind::kPassage); }), Code::kDeadlineExceeded);
 }
 
 INSTANTIATE_TEST_SUITE_P(Backends, EmbedderContract, testing::Values("catalog", "openai"), [](const auto& tested) { return tested.param; });
@@ -188,7 +188,7 @@ TEST(Backends, AWrongSchemeNamesThoseThereAre) {
   };
   EXPECT_NE(message([&] { OpenStore("postgres://x", folder.path(), {}); }).find("sqlite"), std::string::npos);
   EXPECT_NE(message([&] { OpenObjectStore("s3://x", folder.path()); }).find("file"), std::string::npos);
-  EXPECT_NE(message([&] { OpenSource("s3://x"); }).find("folder"), std::string::npos);
+  EXPECT_NE(message([&] { OpenSource("s4://x", {}); }).find("folder"), std::string::npos);
   EXPECT_NE(message([&] { OpenGenerator("vllm:x", folder.path(), {}); }).find("openai"), std::string::npos);
   EXPECT_NE(message([&] { OpenEmbedder("tei:x", folder.path(), {}); }).find("openai"), std::string::npos);
   EXPECT_EQ(CodeOf([&] { OpenGenerator("smollm2-135m-instruct", folder.path(), {}); }), Code::kNotFound);

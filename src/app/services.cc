@@ -70,7 +70,14 @@ Services::Services(std::filesystem::path home_folder, const Settings& chosen, Wi
   ingest.chunks.max_tokens = settings.retrieval.chunk_tokens;
   ingest.embedder = embedder.get();
   ingest.originals = originals.get();
-  ingest.open_source = [](std::string_view url) { return OpenSource(url); };
+  ingest.open_source = [](std::string_view url) {
+    data::SourceSetup setup;
+    setup.secret = [](std::string_view name) {
+      const char* value = std::getenv(std::string(name).c_str());
+      return std::string(value ? value : "");
+    };
+    return OpenSource(url, setup);
+  };
   if (embedder) ingest.count_tokens = [this](std::string_view text) { return embedder->CountTokens(text); };
   runs->Register("ingest", retrieval::MakeIngest(*store, std::move(ingest)));
   if (embedder) runs->Register("embed", retrieval::MakeEmbedMissing(*store, *embedder));

@@ -15,7 +15,7 @@
 #include "retrieval/ingest.h"
 #include "retrieval/originals.h"
 #include "retrieval/retriever.h"
-#include "retrieval/search_index.h"
+#include "retrieval/chunk_index.h"
 #include "security/accounts.h"
 #include "security/jwt.h"
 #include "security/turn_guards.h"
@@ -94,7 +94,7 @@ class Services {
  public:
   Metrics metrics;
   const std::unique_ptr<models::Embedder> embedder;  ///< null without models
-  retrieval::SearchIndex index;
+  retrieval::ChunkIndex index;
   std::unique_ptr<data::Store> store;
   std::unique_ptr<data::ObjectStore> objects;
   std::unique_ptr<retrieval::Originals> originals;

@@ -22,8 +22,20 @@ Role ParseRole(std::string_view name) {
   throw Error(Code::kInvalidArgument, "role '" + std::string(name) + "' is unknown; there are: customer, agent, admin", "role");
 }
 
-bool Principal::MayRead(std::string_view label) const {
-  return std::find(labels.begin(), labels.end(), label) != labels.end() || std::find(labels.begin(), labels.end(), "*") != labels.end();
+bool Principal::MayRead(std::string_view access) const {
+  if (std::find(labels.begin(), labels.end(), "*") != labels.end()) return true;
+  while (!access.empty()) {
+    const auto end = std::min(access.find(','), access.size());
+    const auto label = access.substr(0, end);
+    if (label.empty()) {
+    } else if (label.starts_with("user:") && !user.empty() && label.substr(5) == user) {
+      return true;
+    } else if (std::find(labels.begin(), labels.end(), label) != labels.end()) {
+      return true;
+    }
+    access.remove_prefix(std::min(end + 1, access.size()));
+  }
+  return false;
 }
 
 void Budget::SpendStep() {

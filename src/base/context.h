@@ -19,7 +19,7 @@ std::string_view RoleName(Role role);
 /// Errors: kInvalidArgument naming the roles there are.
 Role ParseRole(std::string_view name);
 
-/// Who acts. `labels` are the access labels the principal may read; nothing else exists for them.
+/// Who acts. `labels` are the access labels the principal may read, "*" all of them; nothing else exists for them.
 struct Principal {
   std::string user;      ///< e-mail, or "system:<what>"
   std::string tenant = "default";
@@ -27,8 +27,12 @@ struct Principal {
   std::string customer;  ///< the customer record this user is, empty for staff
   std::vector<std::string> labels;
 
-  bool MayRead(std::string_view label) const;
+  /// `access` lists the labels that may read, with commas between ("public" or "group:hr,user:ana@example.com"): one of them is enough.
+  /// Everyone may read what lists "user:" and their own `user`. An empty list is read by nobody without "*".
+  bool MayRead(std::string_view access) const;
 };
+/// The label that only `user` (and who reads everything) has.
+inline std::string LabelOfUser(std::string_view user) { return "user:" + std::string(user); }
 
 /// What one run may still spend. Shared by everything below it. Threads: safe from any thread.
 class Budget {

@@ -9,12 +9,29 @@
 
 namespace tenfold::data {
 
+/// Where a stretch of the text stands on a page: a line or a table cell.
+struct TextBox {
+  std::int64_t begin = 0;  ///< bytes of the text
+  std::int64_t end = 0;
+  std::int64_t page = 0;   ///< from 1; a slide or a sheet is a page
+  double left = 0, top = 0, right = 0, bottom = 0;  ///< points from the page's upper left corner; all 0 if only the page is known
+};
+TENFOLD_DESCRIBE(TextBox, (begin), (end), (page), (left), (top), (right), (bottom))
+
+struct PageSize {
+  double width = 0, height = 0;  ///< points
+};
+TENFOLD_DESCRIBE(PageSize, (width), (height))
+
 struct ParsedDocument {
   std::string title;
-  std::string text;  ///< UTF-8; headings as '#', tables as '|' rows, lists as '-'
+  std::string text;  ///< UTF-8; headings as '#', tables as '|' rows, lists as '-', code fenced
   std::string media_type;
+  JsonObject metadata = {};          ///< what the file says of itself (author, date, from, language), flat
+  std::vector<TextBox> layout = {};  ///< ascending by begin; empty for a format without pages
+  std::vector<PageSize> pages = {};
 };
-TENFOLD_DESCRIBE(ParsedDocument, (title), (text), (media_type))
+TENFOLD_DESCRIBE(ParsedDocument, (title), (text), (media_type), (metadata), (layout), (pages))
 
 /// By file extension; empty if this build has no parser for it.
 std::string_view MediaTypeOf(const std::filesystem::path& path);

@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include "base/files.h"
-#include "data/folder.h"
 #include "base/testing.h"
 
 namespace tenfold::data {
@@ -42,30 +41,6 @@ TEST(Parse, AChildThatCrashesOrSpinsIsReported) {
   EXPECT_EQ(CodeOf([&] { ParseInChild(ctx, {"/bin/sh", "-c", "kill -SEGV $$"}, "x", "text/plain"); }), Code::kDataLoss);
   EXPECT_EQ(CodeOf([&] { ParseInChild(ctx, {"/bin/sh", "-c", "while :; do :; done"}, "x", "text/plain"); }), Code::kDeadlineExceeded);
   EXPECT_EQ(CodeOf([&] { ParseInChild(Context::System("t"), {"/bin/sh", "-c", "echo nonsense"}, "x", "text/plain"); }), Code::kInvalidArgument);
-}
-
-TEST(Folder, ScansByContentWithTheDeepestLabel) {
-  const TemporaryFolder folder;
-  const auto root = folder.path();
-  std::filesystem::create_directories(root / "internal/deep");
-  std::filesystem::create_directories(root / ".git");
-  WriteFileAtomically(root / "a.md", "# A");
-  WriteFileAtomically(root / "internal/deep/b.txt", "b");
-  WriteFileAtomically(root / ".git/c.md", "c");
-  WriteFileAtomically(root / "d.exe", "d");
-  WriteFileAtomically(root / "access.yaml", "\"\": public\ninternal: staff\n");
-  std::filesystem::create_symlink("/etc/hostname", root / "link.txt");
-  const auto ctx = Context::System("test");
-  const auto source = OpenFolderSource(root.string());
-  const auto files = source->Scan(ctx, "nobody");
-  ASSERT_EQ(files.size(), 2u);
-  EXPECT_EQ(files[0].path + files[0].label, "a.mdpublic");
-  EXPECT_EQ(files[1].path + files[1].label, "internal/deep/b.txtstaff");
-  EXPECT_EQ(source->Read(ctx, "internal/deep/b.txt"), "b");
-  EXPECT_EQ(source->url(), "folder:" + root.string());
-  WriteFileAtomically(root / "access.yaml", "a: [1]\n");
-  EXPECT_EQ(CodeOf([&] { source->Scan(ctx, "x"); }), Code::kInvalidArgument);
-  EXPECT_EQ(CodeOf([&] { OpenFolderSource((root / "none").string())->Scan(ctx, "x"); }), Code::kNotFound);
 }
 
 }  // namespace

@@ -120,7 +120,7 @@ class BertEmbedder final : public Embedder {
     if (layers_.empty()) throw Error(Code::kInvalidArgument, "not a BERT model: it has no layers");
   }
 
-  std::vector<std::vector<float>> Embed(const Context& ctx, std::span<const std::string> texts) override {
+  std::vector<std::vector<float>> Embed(const Context& ctx, std::span<const std::string> texts, EmbedKind) override {
     std::vector<std::vector<float>> out;
     out.reserve(texts.size());
     std::vector<std::vector<std::int32_t>> batch;

@@ -78,7 +78,7 @@ TEST(BertEmbedder, EqualsSentenceTransformers) {
   std::vector<std::string> texts;
   for (const auto& one : cases) texts.push_back(one.text);
   const auto ctx = Context::System("test");
-  const auto exact_vectors = exact->Embed(ctx, texts), fast_vectors = fast->Embed(ctx, texts);
+  const auto exact_vectors = exact->Embed(ctx, texts, EmbedKind::kPassage), fast_vectors = fast->Embed(ctx, texts, EmbedKind::kPassage);
   for (std::size_t i = 0; i < cases.size(); ++i) {
     if (!cases[i].ids.empty()) EXPECT_EQ(tokenizer.Encode(cases[i].text, 256), cases[i].ids) << cases[i].text.substr(0, 60);
     const auto dot = [&](const std::vector<float>& v) { return std::inner_product(v.begin(), v.end(), cases[i].vector.begin(), 0.0); };
@@ -93,8 +93,8 @@ TEST(BertEmbedder, GivesTheSameVectorInAnyBatch) {
   const auto embedder = OpenBertEmbedder(folder);
   const auto ctx = Context::System("test");
   const std::vector<std::string> many{"one", "a longer text about boots and rain", "", "one"}, alone{"one"};
-  const auto together = embedder->Embed(ctx, many);
-  EXPECT_EQ(together[0], embedder->Embed(ctx, alone)[0]);
+  const auto together = embedder->Embed(ctx, many, EmbedKind::kPassage);
+  EXPECT_EQ(together[0], embedder->Embed(ctx, alone, EmbedKind::kPassage)[0]);
   EXPECT_EQ(together[0], together[3]);
   EXPECT_EQ(CodeOf([&] { OpenBertEmbedder("/nonexistent"); }), Code::kNotFound);
 }

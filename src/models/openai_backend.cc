@@ -139,7 +139,7 @@ class OpenAiEmbedder : public Embedder {
     const std::string probe = "dimension";
     dim_ = static_cast<std::uint32_t>(Ask(ctx, std::span(&probe, 1)).front().size());
   }
-  std::vector<std::vector<float>> Embed(const Context& ctx, std::span<const std::string> texts) override {
+  std::vector<std::vector<float>> Embed(const Context& ctx, std::span<const std::string> texts, EmbedKind) override {
     std::vector<std::vector<float>> out;
     for (std::size_t at = 0; at < texts.size(); at += kEmbedBatch) {
       ctx.Check();

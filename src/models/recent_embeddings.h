@@ -15,16 +15,16 @@ class RecentEmbeddings : public Embedder {
  public:
   explicit RecentEmbeddings(std::unique_ptr<Embedder> embedder, std::size_t capacity = 32) : embedder_(std::move(embedder)), capacity_(capacity) {}
 
-  std::vector<std::vector<float>> Embed(const Context& ctx, std::span<const std::string> texts) override {
-    if (texts.size() != 1) return embedder_->Embed(ctx, texts);
+  std::vector<std::vector<float>> Embed(const Context& ctx, std::span<const std::string> texts, EmbedKind kind) override {
+    if (texts.size() != 1) return embedder_->Embed(ctx, texts, kind);
     {
       const std::lock_guard lock(mutex_);
-      for (const auto& [text, vector] : recent_)
-        if (text == texts[0]) return {vector};
+      for (const auto& one : recent_)
+        if (one.kind == kind && one.text == texts[0]) return {one.vector};
     }
-    auto vectors = embedder_->Embed(ctx, texts);
+    auto vectors = embedder_->Embed(ctx, texts, kind);
     const std::lock_guard lock(mutex_);
-    recent_.emplace_front(texts[0], vectors[0]);
+    recent_.push_front({kind, texts[0], vectors[0]});
     if (recent_.size() > capacity_) recent_.pop_back();
     return vectors;
   }
@@ -37,7 +37,12 @@ class RecentEmbeddings : public Embedder {
   const std::unique_ptr<Embedder> embedder_;
   const std::size_t capacity_;
   std::mutex mutex_;
-  std::deque<std::pair<std::string, std::vector<float>>> recent_;
+  struct Recent {
+    EmbedKind kind;
+    std::string text;
+    std::vector<float> vector;
+  };
+  std::deque<Recent> recent_;
 };
 
 }  // namespace tenfold::models

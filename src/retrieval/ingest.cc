@@ -25,7 +25,7 @@ void EmbedChunks(const Context& ctx, models::Embedder& embedder, const Document&
     for (const auto& sentence : sentences) texts.push_back(TextToEmbed(document.title, chunk.heading, sentence.text));
     counts.push_back(sentences.size());
   }
-  auto vectors = embedder.Embed(ctx, texts);
+  auto vectors = embedder.Embed(ctx, texts, models::EmbedKind::kPassage);
   std::size_t next = 0;
   for (std::size_t i = 0; i < chunks.size(); ++i) {
     chunks[i].embedding = std::move(vectors[next++]);
@@ -55,7 +55,7 @@ workflows::RunFunction MakeEmbedMissing(data::Store& store, models::Embedder& em
   };
 }
 
-std::vector<data::Table> IngestTables() { return {data::TableOf<Source>(), data::TableOf<Document>(), data::TableOf<Chunk>(), data::TableOf<LineageEdge>()}; }
+std::vector<data::Table> IngestTables() { return {data::TableOf<Source>(), data::TableOf<Document>(), data::TableOf<DocumentLayout>(), data::TableOf<Chunk>(), data::TableOf<LineageEdge>()}; }
 
 workflows::RunFunction MakeIngest(data::Store& store, IngestOptions options) {
   return [&store, options = std::move(options)](workflows::RunContext& run) -> Json {
@@ -66,7 +66,9 @@ workflows::RunFunction MakeIngest(data::Store& store, IngestOptions options) {
     IngestReport report;
     report.source = source_id;
 
-    const auto files = source->Scan(run.ctx(), request.label);
+    auto files = data::ListAll(run.ctx(), *source);
+    for (auto& file : files)
+      if (file.access.empty()) file.access = request.label;
     std::map<std::string, Document> known;
     store.Read(system, [&](data::ReadTx& tx) {
       for (auto& document : tx.Find<Document>(data::Where("source", source_id))) {
@@ -90,9 +92,9 @@ workflows::RunFunction MakeIngest(data::Store& store, IngestOptions options) {
         }
       for (const auto& file : files) {
         const auto old = known.find(file.path);
-        if (old == known.end() || old->second.label == file.label) continue;
+        if (old == known.end() || old->second.label == file.access) continue;
         auto document = *tx.Get<Document>(old->second.id);
-        document.label = file.label;  // at once, before any slow parsing: a text made internal is internal from this commit on
+        document.label = file.access;  // at once, before any slow parsing: a text made internal is internal from this commit on
         tx.Put(document);
       }
     });
@@ -102,15 +104,15 @@ workflows::RunFunction MakeIngest(data::Store& store, IngestOptions options) {
       run.ctx().Check();
       run.Emit("stage", JsonObject{{"done", ++done}, {"total", static_cast<std::int64_t>(files.size())}, {"path", file.path}});
       const auto old = known.find(file.path);
-      if (file.problem.empty() && old != known.end() && old->second.content_hash == file.content_hash && options.originals->Has(system, file.content_hash)) {
+      if (file.problem.empty() && old != known.end() && old->second.fingerprint == file.fingerprint && options.originals->Has(system, old->second.content_hash)) {
         ++report.unchanged;
         continue;
       }
       try {
         if (!file.problem.empty()) throw Error(Code::kInvalidArgument, file.problem);
-        const auto bytes = source->Read(run.ctx(), file.path);
-        const auto parsed = data::ParseInChild(run.ctx().WithTimeout(kParseTimeout), options.parse_command, bytes, data::MediaTypeOf(file.path));
-        Document document{ShortHash(source_id + "/" + file.path), source_id, file.path, parsed.title, file.label, parsed.media_type, "", parsed.text, 1, ToMicros(run.ctx().clock().Now())};
+        const auto content = source->Read(run.ctx(), file);
+        const auto parsed = data::ParseInChild(run.ctx().WithTimeout(kParseTimeout), options.parse_command, content.bytes, content.media_type.empty() ? data::MediaTypeOf(file.path) : content.media_type);
+        Document document{ShortHash(source_id + "/" + file.path), source_id, file.path, parsed.title, file.access, parsed.media_type, "", parsed.text, 1, ToMicros(run.ctx().clock().Now()), file.link, file.fingerprint, file.metadata};
         if (document.title.empty()) document.title = std::filesystem::path(file.path).stem().string();
         if (old != known.end()) document.version = old->second.version + 1;
         std::vector<Chunk> chunks;
@@ -118,12 +120,13 @@ workflows::RunFunction MakeIngest(data::Store& store, IngestOptions options) {
           chunks.push_back({document.id + "/" + std::to_string(document.version) + "/" + std::to_string(chunks.size()), document.id, static_cast<std::int64_t>(span.begin),
                             static_cast<std::int64_t>(span.end), span.heading, document.text.substr(span.begin, span.end - span.begin), {}, {}});
         if (options.embedder) EmbedChunks(run.ctx(), *options.embedder, document, chunks);
-        options.originals->Keep(system, bytes, [&](const std::string& object) {
+        options.originals->Keep(system, content.bytes, [&](const std::string& object) {
           document.content_hash = object;
           store.Write(system, [&](data::WriteTx& tx) {
             tx.Delete<Document>(document.id);
             tx.Put(document);
             for (const auto& chunk : chunks) tx.Put(chunk);
+            if (!parsed.layout.empty()) tx.Put(DocumentLayout{document.id, parsed.layout, parsed.pages});
             tx.Put(LineageEdge{"parsed/" + document.id, source_id, document.id, "parsed", run.id()});
           });
         });

@@ -10,7 +10,7 @@
 #include "models/embedder.h"
 #include "retrieval/chunker.h"
 #include "retrieval/originals.h"
-#include "retrieval/search_index.h"
+#include "retrieval/chunk_index.h"
 #include "workflows/run.h"
 
 namespace tenfold::retrieval {

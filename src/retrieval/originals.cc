@@ -3,7 +3,7 @@
 #include <mutex>
 
 #include "data/parse.h"
-#include "retrieval/search_index.h"
+#include "retrieval/chunk_index.h"
 
 namespace tenfold::retrieval {
 

@@ -5,7 +5,7 @@
 
 #include "base/files.h"
 #include "retrieval/chunker.h"
-#include "retrieval/search_index.h"
+#include "retrieval/chunk_index.h"
 #include "retrieval/tokenize.h"
 
 namespace tenfold::retrieval {
@@ -132,7 +132,7 @@ class SearchIndexTest : public testing::Test {
     return index_.Search(reader, query, {}, 10).size();
   }
   TemporaryFolder folder_;
-  SearchIndex index_{0};
+  ChunkIndex index_{0};
   std::unique_ptr<data::Store> store_;
   Context ctx_ = Context::System("test");
 };
@@ -156,7 +156,7 @@ TEST_F(SearchIndexTest, SeesEachCommitAndOnlyWhatTheReaderMay) {
   store_->Write(ctx_, [](data::WriteTx& tx) { tx.Delete<Document>("a"); });
   EXPECT_EQ(Found({"*"}, "stoves"), 0u);
   EXPECT_EQ(index_.commit(), store_->commit());
-  SearchIndex again(0);
+  ChunkIndex again(0);
   store_->Follow(again);
   EXPECT_EQ(again.chunks(), index_.chunks());
   store_.reset();

@@ -15,7 +15,7 @@ namespace {
 /// A question's words, at most 64, and which of them a text holds, as bits.
 class QuestionWords {
  public:
-  QuestionWords(std::string_view question, const SearchIndex& index) {
+  QuestionWords(std::string_view question, const ChunkIndex& index) {
     std::set<std::string> words;
     ForEachWord(question, [&](std::string_view word) { words.emplace(word); });
     for (const auto& word : words) words_.emplace_back(word, index.WordWeight(word));
@@ -86,14 +86,14 @@ float DotQuantised(std::span<const float> a, std::span<const std::int8_t> b) {
   return sum / 254.0f;
 }
 
-Retriever::Retriever(data::Store& store, const SearchIndex& index, models::Embedder* embedder) : store_(store), index_(index), embedder_(embedder) {}
+Retriever::Retriever(data::Store& store, const ChunkIndex& index, models::Embedder* embedder) : store_(store), index_(index), embedder_(embedder) {}
 
 Retrieved Retriever::Retrieve(const Context& ctx, const std::string& asked, const RetrieveOptions& options) const {
   const auto query = WithSynonyms(asked, options.synonyms);
   std::vector<float> embedding;
   if (embedder_) {
     const auto span = ctx.Child("embed");
-    embedding = std::move(embedder_->Embed(span, std::span(options.embed_synonyms ? &query : &asked, 1)).front());
+    embedding = std::move(embedder_->Embed(span, std::span(options.embed_synonyms ? &query : &asked, 1), models::EmbedKind::kQuery).front());
   }
   // Re-ranking by sentences reads more passages than it returns: the right one is nearly always among the first twenty, and often not the first.
   const auto candidates = options.with_evidence ? std::max<std::size_t>(20, 2 * options.k) : options.k;
@@ -124,7 +124,7 @@ Retrieved Retriever::Retrieve(const Context& ctx, const std::string& asked, cons
     return out;
   }
   const auto focus = WithSynonyms(options.focus, options.synonyms);
-  const auto focus_embedding = embedder_ ? std::move(embedder_->Embed(ctx, std::span(&options.focus, 1)).front()) : std::vector<float>();
+  const auto focus_embedding = embedder_ ? std::move(embedder_->Embed(ctx, std::span(&options.focus, 1), models::EmbedKind::kQuery).front()) : std::vector<float>();
   Rank(query, embedding, focus, focus_embedding, found, options.k, out);
   return out;
 }

@@ -9,7 +9,7 @@
 #include "data/store.h"
 #include "models/embedder.h"
 #include "retrieval/chunker.h"
-#include "retrieval/search_index.h"
+#include "retrieval/chunk_index.h"
 
 namespace tenfold::retrieval {
 
@@ -67,7 +67,7 @@ struct RetrieveOptions {
 class Retriever {
  public:
   /// `embedder` may be null: words alone, then.
-  Retriever(data::Store& store, const SearchIndex& index, models::Embedder* embedder);
+  Retriever(data::Store& store, const ChunkIndex& index, models::Embedder* embedder);
   /// Only what the caller may read, as of one commit. Errors: kCancelled, kDeadlineExceeded.
   Retrieved Retrieve(const Context& ctx, const std::string& query, const RetrieveOptions& options) const;
   models::Embedder* embedder() const { return embedder_; }
@@ -80,7 +80,7 @@ class Retriever {
   /// Keeps the best `k` of out.passages by passage and sentence scores; fills evidence and support.
   void Rank(const std::string& query, std::span<const float> embedding, const std::string& focus, std::span<const float> focus_embedding, const std::vector<Candidate>& candidates, std::size_t k, Retrieved& out) const;
   data::Store& store_;
-  const SearchIndex& index_;
+  const ChunkIndex& index_;
   models::Embedder* embedder_;
 };
 

@@ -12,7 +12,7 @@
 #include "models/bert_embedder.h"
 #include "base/files.h"
 #include "data/store.h"
-#include "retrieval/search_index.h"
+#include "retrieval/chunk_index.h"
 #include "retrieval/vector_index.h"
 
 using namespace tenfold;
@@ -37,7 +37,7 @@ int main(int argc, char** argv) {
     const auto ctx = Context::System("bench");
     const auto begun = Steady::now();
     for (std::size_t at = 0; at < texts.size(); at += 256) {
-      const auto vectors = embedder->Embed(ctx, std::span(texts).subspan(at, std::min<std::size_t>(256, texts.size() - at)));
+      const auto vectors = embedder->Embed(ctx, std::span(texts).subspan(at, std::min<std::size_t>(256, texts.size() - at)), models::EmbedKind::kPassage);
       for (std::size_t i = 0; i < vectors.size(); ++i) std::copy(vectors[i].begin(), vectors[i].end(), all.begin() + static_cast<std::ptrdiff_t>((at + i) * kDim));
     }
     std::printf("embedded %zu texts in %.0f s\n", texts.size(), Seconds(begun));
@@ -83,7 +83,7 @@ int main(int argc, char** argv) {
 
   // The whole way in: rows, vectors, words and change feed durable in the store, and found by a search, when a write returns.
   const TemporaryFolder folder;
-  retrieval::SearchIndex whole(kDim);
+  retrieval::ChunkIndex whole(kDim);
   const auto store = data::OpenSqliteStore((folder.path() / "store.db").string(), {data::TableOf<retrieval::Document>(), data::TableOf<retrieval::Chunk>()});
   store->Follow(whole);
   const auto ctx = Context::System("bench");

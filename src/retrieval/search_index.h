@@ -1,96 +1,122 @@
 #pragma once
-/// \file Hybrid, permission-aware search over the chunks of a store: a follower that can be thrown away.
+/// \file The contract of every search index: records with a vector, words, metadata and readers, in namespaces; hybrid search inside a filter.
+/// Back ends by URL (app/backends.cc): embedded: (retrieval/embedded_index.cc), postgresql: (pgvector), pinecone:, weaviate:. Contract test: search_index_contract_test.cc.
+#include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
-#include <shared_mutex>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/context.h"
-#include "data/store.h"
-#include "retrieval/vector_index.h"
+#include "base/describe.h"
+#include "retrieval/filter.h"
 
 namespace tenfold::retrieval {
 
-/// A document as text. `label` decides who may read it; it is copied to no chunk, so it changes in one place.
-struct Document {
-  std::string id;  ///< hash of source and path: stable over edits
-  std::string source;
-  std::string uri;
-  std::string title;
-  std::string label;
-  std::string media_type;
-  std::string content_hash;  ///< SHA-256 of the bytes it was made of: their id in the object store
-  std::string text;
-  std::int64_t version = 1;
-  std::int64_t updated_us = 0;
-};
-TENFOLD_DESCRIBE(Document, (id), (source), (uri), (title), (label), (media_type), (content_hash), (text), (version), (updated_us))
-TENFOLD_TABLE(Document, "documents", id, {"source", "content_hash"})
+enum class Metric : std::uint8_t { kCosine, kDot, kEuclidean };
+BOOST_DESCRIBE_ENUM(Metric, kCosine, kDot, kEuclidean)
 
-/// A passage. Its text is document.text[begin_byte, end_byte).
-struct Chunk {
-  std::string id;
-  std::string document;
-  std::int64_t begin_byte = 0;
-  std::int64_t end_byte = 0;
+/// What can be found. Its words are those of `title`, `heading` and `text`.
+struct IndexRecord {
+  std::string id;            ///< unique in its namespace; 1..512 bytes
+  std::string group;         ///< what it is a part of, its document; may be empty
+  std::string access;        ///< labels that may find it, as in Principal::MayRead
+  std::string title;
   std::string heading;
   std::string text;
-  std::vector<float> embedding;  ///< empty when no embedder was there
-  std::vector<std::int8_t> sentences;  ///< [sentences, dim], each sentence of `text` embedded and scaled to -127..127; empty as above
+  std::vector<float> vector; ///< [dim], or empty: found by words alone
+  JsonObject metadata;       ///< flat: texts, numbers, true or false, lists of texts, points {lat, lon}
 };
-TENFOLD_DESCRIBE(Chunk, (id), (document), (begin_byte), (end_byte), (heading), (text), (embedding), (sentences))
-TENFOLD_TABLE(Chunk, "chunks", id, {"document"}, {{"documents", "document"}})
+TENFOLD_DESCRIBE(IndexRecord, (id), (group), (access), (title), (heading), (text), (vector), (metadata))
 
-struct SearchHit {
-  std::string chunk;
-  std::string document;
-  float score = 0;   ///< fused: reciprocal ranks, scaled so that first in both lists is 1
-  float cosine = 0;  ///< -1..1; 0 if the query had no embedding
+/// One change. A batch of them takes effect at once: no search sees half of it.
+struct IndexChange {
+  enum class Kind : std::uint8_t { kPut, kDelete, kSetAccess, kSetMetadata };
+  Kind kind = Kind::kPut;
+  IndexRecord record;  ///< kPut: all of it; kDelete: id; kSetAccess: id and access; kSetMetadata: id and the whole metadata
+};
+
+/// How the two scans become one list.
+enum class Fusion : std::uint8_t {
+  kWeightedSum,     ///< of both scores, each scaled by the scores of its own list
+  kReciprocalRank,  ///< of ranks. Source: Cormack, Clarke & Büttcher, SIGIR 2009
+};
+BOOST_DESCRIBE_ENUM(Fusion, kWeightedSum, kReciprocalRank)
+
+struct FacetCount {
+  Json value;
+  std::int64_t count = 0;
+};
+TENFOLD_DESCRIBE(FacetCount, (value), (count))
+
+struct IndexQuery {
+  std::string text;               ///< words; empty: vectors alone. Quoted phrases must occur; a word with '~' at its end is matched with up to two edits
+  std::vector<float> vector;      ///< [dim]; empty: words alone. Both empty: records in order of id
+  std::size_t k = 10;             ///< 1..10,000
+  std::size_t offset = 0;         ///< of paging; offset + k at most 10,000
+  Filter filter;
+  std::optional<std::vector<std::string>> groups;  ///< only records of these groups
+  Fusion fusion = Fusion::kReciprocalRank;
+  float vector_weight = 0.5f;     ///< 0..1, of the vector's list; the rest is that of words
+  float diversity = 0;            ///< 0..1: maximal marginal relevance with lambda = 1 - diversity. Source: Carbonell & Goldstein, SIGIR 1998
+  std::size_t per_group = 0;      ///< at most so many records of one group; 0: no limit
+  std::vector<std::string> facets;  ///< metadata keys whose values are counted over everything that is allowed
+  bool explain = false;
+};
+
+/// How a hit came to its place.
+struct HitExplanation {
+  std::int64_t word_rank = 0;    ///< from 1; 0: not in that list
+  std::int64_t vector_rank = 0;
+  double word_score = 0;         ///< BM25
+  double vector_score = 0;       ///< by the metric
+  double fused = 0;
+  std::string cut;               ///< empty, or why it was left out: "per_group", "diversity", "k"
+};
+TENFOLD_DESCRIBE(HitExplanation, (word_rank), (vector_rank), (word_score), (vector_score), (fused), (cut))
+
+struct IndexHit {
+  std::string id;
+  std::string group;
+  float score = 0;         ///< what the list is ordered by, highest first; of a query without words the metric's own (kEuclidean: the negative squared distance)
+  float vector_score = 0;  ///< 0 without a vector
   float bm25 = 0;
 };
 
-/// Threads: all methods are safe; searches run side by side.
-class SearchIndex : public data::Follower {
+struct IndexResult {
+  std::vector<IndexHit> hits;  ///< best first; equal scores by id
+  std::map<std::string, std::vector<FacetCount>> facets;  ///< most frequent first, at most 100 values a key
+  std::vector<std::pair<std::string, HitExplanation>> explanations;  ///< with `explain`: every candidate of both lists, by id
+};
+
+struct NamespaceInfo {
+  std::string name;
+  std::int64_t records = 0;
+};
+TENFOLD_DESCRIBE(NamespaceInfo, (name), (records))
+
+/// One collection. Threads: safe from any thread; searches run side by side.
+/// Rights: a search finds only records whose access `ctx.principal()` may read; Fetch and List leave the others out. Writes need no right here: the caller decides.
+class SearchIndex {
  public:
-  /// `dim` of the embedder; 0 searches words alone.
-  explicit SearchIndex(std::size_t dim);
-  /// Only chunks whose document carries one of the principal's labels take part, in both scans. `documents`, if given, narrows further.
-  /// Fused as in Cormack, Clarke & Büttcher, SIGIR 2009 (k = 60).
-  std::vector<SearchHit> Search(const Principal& reader, std::string_view query, std::span<const float> embedding, std::size_t k,
-                                const std::optional<std::set<std::string>>& documents = std::nullopt) const;
-  data::Commit commit() const;
-  std::size_t chunks() const;
-  std::size_t chunks_without_vector() const;
-  /// How rare a word (as Tokenize gives it) is: its inverse document frequency as BM25 uses it.
-  double WordWeight(const std::string& word) const;
-
-  std::string name() const override { return "search"; }
-  void Load(data::ReadTx& tx) override;
-  void Apply(std::span<const data::Change> changes, data::ReadTx& tx) override;
-
- private:
-  struct Row {
-    std::string chunk, document;
-  };
-  void PutChunk(const Chunk& chunk, const std::string& label, const std::string& title);
-  void RemoveChunk(const std::string& id);
-  void Relabel(const std::string& document, const std::string& label);
-
-  const std::size_t dim_;
-  mutable std::shared_mutex mutex_;
-  Bm25Index words_;
-  VectorIndex vectors_;
-  std::vector<Row> rows_;
-  std::vector<std::uint32_t> free_rows_;
-  std::map<std::string, std::uint32_t, std::less<>> row_of_chunk_;
-  std::map<std::string, std::set<std::uint32_t>, std::less<>> rows_of_document_;
-  std::map<std::string, std::string, std::less<>> label_of_document_;
-  std::map<std::string, Bitmap, std::less<>> rows_of_label_;
-  std::set<std::uint32_t> rows_without_vector_;
-  data::Commit commit_ = 0;
+  virtual ~SearchIndex() = default;
+  virtual std::size_t dim() const = 0;  ///< 0: words alone
+  virtual Metric metric() const = 0;
+  /// Visible when it returns, and durable if the back end keeps anything itself. Errors: kInvalidArgument with the record's number (wrong length, NaN, a zero vector
+  /// under kCosine, metadata over 40 KB or not flat), kUnavailable.
+  virtual void Write(const Context& ctx, std::string_view name_space, std::span<const IndexChange> changes) = 0;
+  /// Exactly min(k, allowed) hits if there is a vector; with words alone only records that hold one of them. Errors: kInvalidArgument (dim, k), kUnavailable.
+  virtual IndexResult Search(const Context& ctx, std::string_view name_space, const IndexQuery& query) = 0;
+  /// In the order of `ids`; those that are not there are left out.
+  virtual std::vector<IndexRecord> Fetch(const Context& ctx, std::string_view name_space, std::span<const std::string> ids) = 0;
+  /// Ids that begin with `prefix`, after `after`, ascending.
+  virtual std::vector<std::string> List(const Context& ctx, std::string_view name_space, std::string_view prefix, std::string_view after, std::size_t limit) = 0;
+  virtual std::vector<NamespaceInfo> Namespaces(const Context& ctx) = 0;
+  virtual void DeleteNamespace(const Context& ctx, std::string_view name_space) = 0;
 };
 
 }  // namespace tenfold::retrieval

@@ -441,7 +441,7 @@ HttpResponse Embed(const OpenAiParts& on, const Context& ctx, const EmbeddingReq
   if (request.encoding_format != "float" && request.encoding_format != "base64") throw Error(Code::kInvalidArgument, "encoding_format: must be float or base64", "encoding_format");
   std::int64_t tokens = 0;
   for (const auto& text : texts) tokens += on.embedder->CountTokens(text);
-  const auto vectors = on.embedder->Embed(ctx, texts);
+  const auto vectors = on.embedder->Embed(ctx, texts, models::EmbedKind::kPassage);
   JsonArray data;
   for (std::size_t i = 0; i < vectors.size(); ++i) {
     Json embedding;

@@ -1,4 +1,4 @@
-#include "data/folder.h"
+#include "data/sources/folder.h"
 
 #include <yaml-cpp/yaml.h>
 
@@ -11,8 +11,8 @@
 namespace tenfold::data {
 namespace fs = std::filesystem;
 
-AccessLabels::AccessLabels(const fs::path& root, std::string fallback) {
-  labels_[""] = std::move(fallback);
+AccessLabels::AccessLabels(const fs::path& root) {
+  labels_[""] = "";
   const auto file = root / "access.yaml";
   if (!fs::exists(file)) return;
   const auto fail = [&](const YAML::Mark& mark, const std::string& problem) {
@@ -49,12 +49,12 @@ class FolderSource : public Source {
   explicit FolderSource(std::string_view folder) : root_(fs::absolute(folder)), url_("folder:" + root_.string()) {}
   const std::string& url() const override { return url_; }
 
-  std::vector<SourceItem> Scan(const Context& ctx, const std::string& fallback_label) override {
+  SourcePage List(const Context& ctx, const std::string&, const std::string&) override {
     std::error_code error;
     if (!fs::is_directory(root_, error)) throw Error(Code::kNotFound, "folder '" + root_.string() + "' does not exist");
-    const AccessLabels labels(root_, fallback_label);
+    const AccessLabels labels(root_);
     const auto canonical_root = fs::canonical(root_);
-    std::vector<SourceItem> out;
+    SourcePage out;
     for (auto at = fs::recursive_directory_iterator(root_, fs::directory_options::skip_permission_denied); at != fs::recursive_directory_iterator(); ++at) {
       ctx.Check();
       if (at->path().filename().string().starts_with('.')) {
@@ -64,23 +64,23 @@ class FolderSource : public Source {
       if (!at->is_regular_file(error) || MediaTypeOf(at->path()).empty()) continue;
       SourceItem file;
       file.path = fs::relative(at->path(), root_).generic_string();
-      file.label = labels.LabelFor(file.path);
+      file.access = labels.LabelFor(file.path);
       const auto real = fs::canonical(at->path(), error).string();
       if (error || !real.starts_with(canonical_root.string() + "/")) continue;
       try {
-        file.content_hash = Sha256Hex(ReadFile(at->path(), kMaxDocumentBytes));
+        file.fingerprint = Sha256Hex(ReadFile(at->path(), kMaxDocumentBytes));
       } catch (const Error& e) {
         file.problem = e.message();
       }
-      out.push_back(std::move(file));
+      out.items.push_back(std::move(file));
     }
-    std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.path < b.path; });
+    std::sort(out.items.begin(), out.items.end(), [](const auto& a, const auto& b) { return a.path < b.path; });
     return out;
   }
 
-  std::string Read(const Context& ctx, const std::string& path) override {
+  SourceContent Read(const Context& ctx, const SourceItem& item) override {
     ctx.Check();
-    return ReadFile(root_ / path, kMaxDocumentBytes);
+    return {ReadFile(root_ / item.path, kMaxDocumentBytes), std::string(MediaTypeOf(item.path))};
   }
 
  private:
@@ -90,6 +90,6 @@ class FolderSource : public Source {
 
 }  // namespace
 
-std::unique_ptr<Source> OpenFolderSource(std::string_view folder) { return std::make_unique<FolderSource>(folder); }
+std::unique_ptr<Source> OpenFolderSource(std::string_view folder, const SourceSetup&) { return std::make_unique<FolderSource>(folder); }
 
 }  // namespace tenfold::data

@@ -8,11 +8,11 @@
 
 namespace tenfold::data {
 
-/// access.yaml of a folder: sub-folder -> label; the deepest one that holds a file wins; `fallback` where none does.
+/// access.yaml of a folder: sub-folder -> label; the deepest one that holds a file wins; empty where none does.
 /// Errors: kInvalidArgument with file and line.
 class AccessLabels {
  public:
-  AccessLabels(const std::filesystem::path& root, std::string fallback);
+  explicit AccessLabels(const std::filesystem::path& root);
   const std::string& LabelFor(std::string_view relative_path) const;
 
  private:
@@ -20,6 +20,6 @@ class AccessLabels {
 };
 
 /// Regular files of `folder`. Hidden files and links that lead outside are left out.
-std::unique_ptr<Source> OpenFolderSource(std::string_view folder);
+std::unique_ptr<Source> OpenFolderSource(std::string_view folder, const SourceSetup& setup);
 
 }  // namespace tenfold::data

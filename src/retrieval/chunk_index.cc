@@ -1,33 +1,33 @@
-#include "retrieval/search_index.h"
+#include "retrieval/chunk_index.h"
 
 #include <algorithm>
 #include <unordered_map>
 
 namespace tenfold::retrieval {
 
-SearchIndex::SearchIndex(std::size_t dim) : dim_(dim), vectors_(std::max<std::size_t>(1, dim)) {}
+ChunkIndex::ChunkIndex(std::size_t dim) : dim_(dim), vectors_(std::max<std::size_t>(1, dim)) {}
 
-data::Commit SearchIndex::commit() const {
+data::Commit ChunkIndex::commit() const {
   const std::shared_lock lock(mutex_);
   return commit_;
 }
 
-std::size_t SearchIndex::chunks() const {
+std::size_t ChunkIndex::chunks() const {
   const std::shared_lock lock(mutex_);
   return row_of_chunk_.size();
 }
 
-std::size_t SearchIndex::chunks_without_vector() const {
+std::size_t ChunkIndex::chunks_without_vector() const {
   const std::shared_lock lock(mutex_);
   return rows_without_vector_.size();
 }
 
-double SearchIndex::WordWeight(const std::string& word) const {
+double ChunkIndex::WordWeight(const std::string& word) const {
   const std::shared_lock lock(mutex_);
   return words_.Weight(word);
 }
 
-void SearchIndex::Load(data::ReadTx& tx) {
+void ChunkIndex::Load(data::ReadTx& tx) {
   const std::unique_lock lock(mutex_);
   std::unordered_map<std::string, std::pair<std::string, std::string>> documents;
   for (const auto& document : tx.Find<Document>()) documents[document.id] = {document.label, document.title};
@@ -38,7 +38,7 @@ void SearchIndex::Load(data::ReadTx& tx) {
   commit_ = tx.commit();
 }
 
-void SearchIndex::Apply(std::span<const data::Change> changes, data::ReadTx& tx) {
+void ChunkIndex::Apply(std::span<const data::Change> changes, data::ReadTx& tx) {
   const std::unique_lock lock(mutex_);
   for (const auto& change : changes) {
     if (change.table == "chunks") {
@@ -53,7 +53,7 @@ void SearchIndex::Apply(std::span<const data::Change> changes, data::ReadTx& tx)
   commit_ = tx.commit();
 }
 
-void SearchIndex::PutChunk(const Chunk& chunk, const std::string& label, const std::string& title) {
+void ChunkIndex::PutChunk(const Chunk& chunk, const std::string& label, const std::string& title) {
   std::uint32_t row;
   if (free_rows_.empty()) {
     row = static_cast<std::uint32_t>(rows_.size());
@@ -72,7 +72,7 @@ void SearchIndex::PutChunk(const Chunk& chunk, const std::string& label, const s
   else rows_without_vector_.insert(row);
 }
 
-void SearchIndex::RemoveChunk(const std::string& id) {
+void ChunkIndex::RemoveChunk(const std::string& id) {
   const auto found = row_of_chunk_.find(id);
   if (found == row_of_chunk_.end()) return;
   const auto row = found->second;
@@ -90,7 +90,7 @@ void SearchIndex::RemoveChunk(const std::string& id) {
   free_rows_.push_back(row);
 }
 
-void SearchIndex::Relabel(const std::string& document, const std::string& label) {
+void ChunkIndex::Relabel(const std::string& document, const std::string& label) {
   const auto found = label_of_document_.find(document);
   if (found == label_of_document_.end() || found->second == label) return;
   for (const auto row : rows_of_document_[document]) {
@@ -100,7 +100,7 @@ void SearchIndex::Relabel(const std::string& document, const std::string& label)
   found->second = label;
 }
 
-std::vector<SearchHit> SearchIndex::Search(const Principal& reader, std::string_view query, std::span<const float> embedding, std::size_t k,
+std::vector<SearchHit> ChunkIndex::Search(const Principal& reader, std::string_view query, std::span<const float> embedding, std::size_t k,
                                            const std::optional<std::set<std::string>>& documents) const {
   const std::shared_lock lock(mutex_);
   Bitmap allowed;

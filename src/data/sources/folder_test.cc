@@ -1,0 +1,36 @@
+#include "data/sources/folder.h"
+
+#include <gtest/gtest.h>
+
+#include "base/files.h"
+#include "base/testing.h"
+
+namespace tenfold::data {
+namespace {
+
+TEST(Folder, ScansByContentWithTheDeepestLabel) {
+  const TemporaryFolder folder;
+  const auto root = folder.path();
+  std::filesystem::create_directories(root / "internal/deep");
+  std::filesystem::create_directories(root / ".git");
+  WriteFileAtomically(root / "a.md", "# A");
+  WriteFileAtomically(root / "internal/deep/b.txt", "b");
+  WriteFileAtomically(root / ".git/c.md", "c");
+  WriteFileAtomically(root / "d.exe", "d");
+  WriteFileAtomically(root / "access.yaml", "\"\": public\ninternal: staff\n");
+  std::filesystem::create_symlink("/etc/hostname", root / "link.txt");
+  const auto ctx = Context::System("test");
+  const auto source = OpenFolderSource(root.string(), {});
+  const auto files = ListAll(ctx, *source);
+  ASSERT_EQ(files.size(), 2u);
+  EXPECT_EQ(files[0].path + files[0].access, "a.mdpublic");
+  EXPECT_EQ(files[1].path + files[1].access, "internal/deep/b.txtstaff");
+  EXPECT_EQ(source->Read(ctx, files[1]).bytes, "b");
+  EXPECT_EQ(source->url(), "folder:" + root.string());
+  WriteFileAtomically(root / "access.yaml", "a: [1]\n");
+  EXPECT_EQ(CodeOf([&] { ListAll(ctx, *source); }), Code::kInvalidArgument);
+  EXPECT_EQ(CodeOf([&] { ListAll(ctx, *OpenFolderSource((root / "none").string(), {})); }), Code::kNotFound);
+}
+
+}  // namespace
+}  // namespace tenfold::data
