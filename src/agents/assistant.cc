@@ -176,6 +176,7 @@ class Turn {
     run_.Emit("stage", JsonObject{{"stage", "writing"}});
     Writer writer({config, *guards_, parts});
     writer.on_source = [&](const Json& source) { run_.Emit("source", source); };
+    writer.on_support = [&](const Json& support) { run_.Emit("support", support); };
     writer.on_text = [&](const std::string& text) { EmitText(text); };
     const auto generator = parts_.generator(config.model.generator);
     const auto writing = ctx.Child("generate");

@@ -86,6 +86,16 @@ std::int64_t Writer::Cite(std::size_t passage, std::string_view quote) {
   return number;
 }
 
+void Writer::Say(std::string text, std::string_view quote, double score, std::size_t passage, std::int64_t begin, std::int64_t end) {
+  const auto number = Cite(passage, quote);
+  const auto& found = *passages_[passage].found;
+  const JsonArray span{found.begin + begin, found.begin + end};
+  out_.sentences.push_back(JsonObject{{"text", quote}, {"supported", true}, {"score", score}, {"source", number}, {"span", span}});
+  ++supported_;
+  on_support(JsonObject{{"number", number}, {"span", span}});
+  Emit(text + " [" + std::to_string(number) + "]");
+}
+
 void Writer::Emit(const std::string& text) {
   const auto safe = filter_->Push((!begun_ ? "" : new_paragraph_ ? "\n\n" : " ") + text);
   begun_ = true;
@@ -108,12 +118,16 @@ bool Writer::TakeSentence(std::string_view sentence) {
   for (const auto& support : grounding.sentences) {
     ++factual_;
     const bool good = support.supported && support.source >= 0 && support.score >= in_.config.guards.min_grounding;
-    out_.sentences.push_back(JsonObject{{"text", support.text}, {"supported", good}, {"score", support.score}, {"source", nullptr}});
-    if (!good) continue;  // never shown
-    ++supported_;
-    const auto number = Cite(static_cast<std::size_t>(support.source), support.text);
-    out_.sentences.back().get_object()["source"] = number;
-    Emit(support.text + " [" + std::to_string(number) + "]");
+    if (!good) {  // never shown
+      out_.sentences.push_back(JsonObject{{"text", support.text}, {"supported", false}, {"score", support.score}, {"source", nullptr}, {"span", nullptr}});
+      continue;
+    }
+    const auto source = static_cast<std::size_t>(support.source);
+    // What supports it may stand in the title or the heading, which are before the passage: then it is the whole passage that does.
+    const auto before = static_cast<std::int64_t>(texts_[source].size() - passages_[source].found->text.size());
+    const bool inside = support.end > before;
+    const auto size = static_cast<std::int64_t>(passages_[source].found->text.size());
+    Say(support.text, support.text, support.score, source, inside ? std::max<std::int64_t>(0, support.begin - before) : 0, inside ? support.end - before : size);
     shown = true;
   }
   return shown;
@@ -134,17 +148,15 @@ void Writer::Quote(const WriterPart& part, std::size_t limit, double share_of_be
     auto text = in_.guards.CleanUntrusted(Plain(evidence->text));
     if (text.empty()) continue;
     const auto p = PassageOf(part, evidence->passage);
-    const auto number = Cite(p, text);
-    out_.sentences.push_back(JsonObject{{"text", text}, {"supported", true}, {"score", 1.0}, {"source", number}});
+    const auto quote = text;
     // What a sentence means often stands above it: "Not accepted".
     const auto& path = passages_[p].found->heading;
     const auto last = path.rfind(" > ");
     const auto above = last == std::string::npos ? std::string() : path.substr(last + 3);
     if (!above.empty() && above != heading) text = above + (above.ends_with('?') ? " " : ": ") + text;
     heading = above;
-    Emit(text + " [" + std::to_string(number) + "]");
+    Say(text, quote, 1, p, evidence->begin, evidence->end);
     ++factual_;
-    ++supported_;
   }
 }
 

@@ -18,7 +18,7 @@ struct Written {
   bool refused = false;    ///< it says that it does not know
   double grounding = 1;
   JsonArray sources;       ///< cited passages: {number, chunk, score, cosine, bm25, text, quote, span, document{id,uri,title,version}, source}
-  JsonArray sentences;     ///< {text, supported, score, source}
+  JsonArray sentences;     ///< {text, supported, score, source, span}; span: bytes of the source's document that support it
   JsonArray verdicts;      ///< {name, verdict, score?, detail}
   std::string model;       ///< empty if the passages were quoted
   models::GenerateUsage usage;
@@ -44,7 +44,8 @@ class Writer {
  public:
   explicit Writer(WriterInput input) : in_(std::move(input)) {}
   std::function<void(const Json& source)> on_source;      ///< a passage is cited for the first time; before the text that cites it
-  std::function<void(const std::string& text)> on_text;   ///< whole sentences, markers included
+  std::function<void(const Json& support)> on_support;    ///< {number, span}: the document's bytes that support the next sentence; before the sentence
+  std::function<void(const std::string& text)> on_text;   ///< whole sentences, each with one marker
 
   /// `generator` may be null: the best sentences are quoted, then. A sentence that the passages do not support is not shown; if none is left, they are
   /// quoted. Errors: those of Generate.
@@ -66,6 +67,8 @@ class Writer {
   bool Says(std::string_view sentence) const;
   std::size_t PassageOf(const WriterPart& part, std::int64_t index) const;
   std::int64_t Cite(std::size_t passage, std::string_view quote);
+  /// Shows `text` with a marker of the passage, and records that the document's bytes [begin, end) of the passage support it.
+  void Say(std::string text, std::string_view quote, double score, std::size_t passage, std::int64_t begin, std::int64_t end);
   void Emit(const std::string& text);
 
   WriterInput in_;

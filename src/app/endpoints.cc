@@ -6,6 +6,7 @@
 #include "app/example.h"
 #include "app/operations.h"
 #include "interface/chat.h"
+#include "interface/document_view.h"
 #include "interface/pedigree.h"
 #include "interface/web_app.h"
 #include "serving/openai.h"
@@ -73,11 +74,6 @@ std::vector<Endpoint> MakeEndpoints(Services& on) {
                   RunsOn::kIo});
   rows.push_back(MakeJsonEndpoint<SearchRequest, SearchResponse>("POST", "/v1/search", Access::kUser, 5s, "Passages the caller may read that answer a query.",
                                                                  [&on](const Context& ctx, const SearchRequest& request) { return on.Search(ctx, request); }));
-  rows.push_back({"GET", "/api/documents/{id}", Access::kUser, 5s, "A document the caller may read, as text.", [&on](const Context& ctx, const HttpRequest& request) {
-                    const auto document = on.store->Read(ctx, [&](data::ReadTx& tx) { return tx.Get<retrieval::Document>(request.path_params.at("id")); });
-                    if (!document || !ctx.principal().MayRead(document->label)) throw Error(Code::kNotFound, "there is no such document");
-                    return JsonResponse(JsonObject{{"id", document->id}, {"uri", document->uri}, {"title", document->title}, {"text", document->text}, {"version", document->version}});
-                  }});
   rows.push_back({"GET", "/api/session", Access::kPublic, 1s, "The signed-in user, or null.", [&on](const Context& ctx, const HttpRequest& request) {
                     const auto session = on.accounts->FindSession(request.cookie("tenfold_session"));
                     if (!session) return JsonResponse(JsonObject{{"user", nullptr}});
@@ -140,6 +136,9 @@ std::vector<Endpoint> MakeEndpoints(Services& on) {
                                                                                                  return Json(about);
                                                                                                }})));
   add(interface::MakePedigreeEndpoints(std::make_shared<interface::PedigreeParts>(interface::PedigreeParts{*on.store, *on.runs, *on.registry})));
+  add(interface::MakeDocumentViewEndpoints(std::make_shared<interface::DocumentViewParts>(interface::DocumentViewParts{
+      *on.store, [&on](const Context& ctx, const std::string& hash) { return on.originals->Get(ctx, hash); },
+      {std::filesystem::read_symlink("/proc/self/exe").string(), "render-page", on.settings.data.sandbox}})));
   add(MakeOperationsEndpoints(on));
   auto document = std::make_shared<std::string>();
   rows.push_back({"GET", "/openapi.json", Access::kPublic, 1s, "This API.",

@@ -15,6 +15,7 @@
 #include "base/http_server.h"
 #include "base/log.h"
 #include "data/parse.h"
+#include "data/render.h"
 
 namespace tenfold::app {
 namespace {
@@ -196,6 +197,7 @@ int Main(std::vector<std::string> arguments) {
     std::cout << std::flush;
     ::_exit(status);  // confined as it is, it has nothing to tidy up, and a sanitizer's last look would be refused
   }
+  if (arguments[0] == "render-page" && arguments.size() == 3) return data::RenderMain(arguments[2], arguments[1] == "without_landlock");
   if (arguments[0] == "up") return Up(arguments);
   const auto home = HomeOf(arguments);
   if (arguments[0] == "init") {

@@ -15,6 +15,9 @@ JsonObject CitationOf(const JsonObject& source) {
 
 std::string CitationId(const JsonObject& source) { return "citation-" + ToText(source.at("number")); }
 
+/// Which bytes of a cited document support the sentence whose marker is the next one of that number.
+JsonObject SupportPart(const JsonObject& support, int number) { return {{"type", "data-support"}, {"id", "support-" + std::to_string(number)}, {"data", support}}; }
+
 JsonObject FinalMetadata(const JsonObject& finished) {
   JsonObject out;
   for (const char* name : {"answer", "version", "grounding", "total_us", "ttft_us", "completion_tokens"}) out[name] = finished.at(name);
@@ -48,6 +51,8 @@ std::vector<Json> UiStream::Take(const workflows::RunEvent& event) {
     parts.push_back(JsonObject{{"type", "data-citation"}, {"id", CitationId(*data)}, {"data", CitationOf(*data)}});
     const auto& document = data->at("document").get_object();
     parts.push_back(JsonObject{{"type", "source-document"}, {"sourceId", CitationId(*data)}, {"mediaType", "text/markdown"}, {"title", document.at("title")}, {"filename", document.at("uri")}});
+  } else if (event.type == "support") {
+    parts.push_back(SupportPart(*data, ++supports_));
   } else if (event.type == "token") {
     if (!in_text_) {
       in_text_ = true;
@@ -103,6 +108,7 @@ Json UiMessageOf(const std::string& answer, const std::vector<workflows::RunEven
   JsonObject metadata{{"answer", answer}};
   std::map<std::string, std::size_t> tools;  // call -> part
   bool in_text = false;
+  int supports = 0;
   parts.push_back(JsonObject{{"type", "step-start"}});
   for (const auto& event : events) {
     const auto* data = event.data.if_object();
@@ -118,11 +124,11 @@ Json UiMessageOf(const std::string& answer, const std::vector<workflows::RunEven
       text += data->at("text").get_string();
       continue;
     }
-    if (event.type == "source") {
+    if (event.type == "source" || event.type == "support") {
       // Sources stand before the text that cites them; a source in mid-text must not cut the text in two.
       const auto at = in_text ? parts.end() - 1 : parts.end();
       const auto shift = static_cast<std::size_t>(at - parts.begin());
-      parts.insert(at, JsonObject{{"type", "data-citation"}, {"id", CitationId(*data)}, {"data", CitationOf(*data)}});
+      parts.insert(at, event.type == "support" ? SupportPart(*data, ++supports) : JsonObject{{"type", "data-citation"}, {"id", CitationId(*data)}, {"data", CitationOf(*data)}});
       for (auto& [call, index] : tools)
         if (index >= shift) ++index;
       continue;

@@ -21,7 +21,7 @@ class UiStream {
   void CloseText(std::vector<Json>& parts);
   const std::string answer_;
   bool in_text_ = false, started_ = false, finished_ = false;
-  int texts_ = 0;
+  int texts_ = 0, supports_ = 0;
 };
 
 /// {"id","role":"assistant","metadata","parts"} of all events of a turn, as useChat keeps it.

@@ -50,13 +50,15 @@ TEST(UiStream, AFailureIsSaidAndAStopIsAnAbort) {
 
 TEST(UiMessage, IsWhatTheStreamLeavesBehind) {
   const auto message = UiMessageOf("run_1", {Event("started", "{}"), Event("tool_call", R"({"call":"c","name":"open_ticket","input":{"subject":"s"}})"), Event("approval_asked", R"({"call":"c","approval":"run_1/c"})"),
-                                             Event("tool_result", R"({"call":"c","output":{"ticket":1}})"), Event("token", R"({"text":"One."})"), Event("source", kSource), Event("token", R"({"text":" Two. [1]"})"), Event("finished", kFinished)});
+                                             Event("tool_result", R"({"call":"c","output":{"ticket":1}})"), Event("token", R"({"text":"One."})"), Event("source", kSource), Event("support", R"({"number":1,"span":[0,4]})"), Event("token", R"({"text":" Two. [1]"})"), Event("finished", kFinished)});
   const auto& parts = message.at("parts").as_array();
-  ASSERT_EQ(parts.size(), 4u);
+  ASSERT_EQ(parts.size(), 5u);
   EXPECT_EQ(parts[1].at("state"), "output-available");
   EXPECT_EQ(parts[1].at("approval").at("approved"), true);
   EXPECT_EQ(parts[2].at("type"), "data-citation");
-  EXPECT_EQ(parts[3].at("text"), "One. Two. [1]");
+  EXPECT_EQ(parts[3].at("type"), "data-support");
+  EXPECT_EQ(parts[3].at("id"), "support-1");
+  EXPECT_EQ(parts[4].at("text"), "One. Two. [1]");
   EXPECT_EQ(message.at("metadata").at("total_us"), 9);
 }
 

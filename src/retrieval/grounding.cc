@@ -17,6 +17,7 @@ constexpr double kSupported = 0.6;
 
 struct Source {
   std::vector<std::set<std::string>> sentences;  // words of each sentence
+  std::vector<ChunkSpan> spans;                  // where each stands
   std::set<std::string> words, numbers;
 };
 
@@ -81,15 +82,21 @@ Source Read(std::string_view text) {
   for (const auto& span : SplitSentences(text)) {
     auto words = Tokenize(text.substr(span.begin, span.end - span.begin));
     source.sentences.emplace_back(words.begin(), words.end());
+    source.spans.push_back(span);
     source.words.insert(words.begin(), words.end());
   }
   source.numbers = NumbersOf(text);
   return source;
 }
 
-double Share(const std::set<std::string>& words, const Source& source) {
-  // The best stretch of three sentences: a claim stitched together from all over the document is not what the document says.
-  std::size_t best = 0;
+struct Stretch {
+  double share = 0;  // of the words that it holds
+  std::size_t first = 0, last = 0;  // sentences
+};
+
+/// The best stretch of three sentences: a claim stitched together from all over the document is not what the document says.
+Stretch FindStretch(const std::set<std::string>& words, const Source& source) {
+  std::size_t best = 0, at = 0;
   for (std::size_t i = 0; i < source.sentences.size(); ++i) {
     std::size_t found = 0;
     for (const auto& word : words) {
@@ -97,9 +104,23 @@ double Share(const std::set<std::string>& words, const Source& source) {
       for (std::size_t j = i; j < std::min(i + 3, source.sentences.size()); ++j) here = here || source.sentences[j].contains(word);
       found += here;
     }
-    best = std::max(best, found);
+    // Of equal stretches the later start has fewer sentences before the first that counts.
+    if (found > best || (found == best && best > 0 && i == at + 1)) {
+      best = found;
+      at = i;
+    }
   }
-  return words.empty() ? 0 : static_cast<double>(best) / static_cast<double>(words.size());
+  if (best == 0) return {};
+  Stretch out{static_cast<double>(best) / static_cast<double>(words.size()), at, at};
+  // No longer than it must be: sentences at its end that add no word are not part of it.
+  std::set<std::string> held;
+  for (std::size_t j = at; j < std::min(at + 3, source.sentences.size()); ++j) {
+    const auto before = held.size();
+    for (const auto& word : words)
+      if (source.sentences[j].contains(word)) held.insert(word);
+    if (held.size() > before) out.last = j;
+  }
+  return out;
 }
 
 }  // namespace
@@ -119,14 +140,16 @@ Grounding ScoreGrounding(std::string_view answer, std::span<const std::string> s
     const auto numbers = NumbersOf(support.text);
     const bool negates = Negates(support.text);
     for (std::size_t s = 0; s < read.size(); ++s) {
-      const double share = Share(words, read[s]);
+      const auto stretch = FindStretch(words, read[s]);
       const bool numbers_agree = std::all_of(numbers.begin(), numbers.end(), [&](const auto& number) { return read[s].numbers.contains(number); });
       const bool negation_agrees = !negates || Negates(sources[s]);
       // A source that disagrees on a number can still be named as the nearest, never as support.
-      const double score = numbers_agree && negation_agrees ? share : std::min(share, 0.4);
+      const double score = numbers_agree && negation_agrees ? stretch.share : std::min(stretch.share, 0.4);
       if (score > support.score) {
         support.score = score;
         support.source = static_cast<std::int64_t>(s);
+        support.begin = static_cast<std::int64_t>(read[s].spans[stretch.first].begin);
+        support.end = static_cast<std::int64_t>(read[s].spans[stretch.last].end);
       }
     }
     support.supported = support.score >= kSupported;

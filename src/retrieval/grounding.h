@@ -15,8 +15,10 @@ struct SentenceSupport {
   bool supported = false;
   double score = 0;          ///< share of its words that the best source's best stretch holds, 0..1
   std::int64_t source = -1;  ///< index of the source that supports it best; -1 if none shares a word
+  std::int64_t begin = 0;    ///< bytes of that source: from the first to the last sentence of its best stretch that shares a word with it
+  std::int64_t end = 0;
 };
-TENFOLD_DESCRIBE(SentenceSupport, (text), (supported), (score), (source))
+TENFOLD_DESCRIBE(SentenceSupport, (text), (supported), (score), (source), (begin), (end))
 
 struct Grounding {
   double score = 1;  ///< share of factual sentences that are supported; 1 if there is none

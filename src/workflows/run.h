@@ -57,7 +57,7 @@ TENFOLD_DESCRIBE(RunStep, (id), (run), (name), (input), (output), (attempts), (s
 TENFOLD_TABLE(RunStep, "run_steps", id, {"run"}, {{"runs", "run"}})
 
 /// One entry of a run's event log. Streams, pages and `tenfold ask` are cursors over it.
-/// Types: started, stage, source, tool_call, tool_result, tool_denied, approval_asked, token, verdict, usage, finished, failed.
+/// Types: started, stage, source, support, tool_call, tool_result, tool_denied, approval_asked, token, verdict, usage, finished, failed.
 struct RunEvent {
   std::string id;  ///< run + "/" + number, zero padded
   std::string run;

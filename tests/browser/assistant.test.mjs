@@ -66,6 +66,7 @@ try {
   const panel = page.getByRole("dialog");
   await panel.locator("mark").waitFor();
   check("a citation opens the passage", (await panel.locator("mark").innerText()).length > 20);
+  check("at the sentence that says so", (await panel.locator("mark").innerText()).includes("60 days"), await panel.locator("mark").innerText());
   await shot(page, "4-citation");
   await page.keyboard.press("Escape");
   await panel.waitFor({ state: "detached" });

@@ -25,6 +25,11 @@ export interface Citation {
   span: [number, number];
   quote: string;
 }
+/// Which bytes of a cited document support a sentence: the n-th of a number belongs to the n-th marker of that number.
+export interface Support {
+  number: number;
+  span: [number, number];
+}
 export interface AnswerMetadata {
   answer?: string;
   version?: string;
@@ -33,7 +38,7 @@ export interface AnswerMetadata {
   ttft_us?: number;
   completion_tokens?: number;
 }
-export type Message = UIMessage<AnswerMetadata, { citation: Citation; verdict: { grounding: number; refused: boolean }; stage: { stage: string } }>;
+export type Message = UIMessage<AnswerMetadata, { citation: Citation; support: Support; verdict: { grounding: number; refused: boolean }; stage: { stage: string } }>;
 export interface ChatEntry {
   id: string;
   title: string;
@@ -45,6 +50,21 @@ export interface StoredDocument {
   title: string;
   text: string;
   version: number;
+  media_type: string;
+  link: string;
+  updated: string;
+  pages: number;
+}
+export interface Place {
+  page: number;
+  left: number;
+  top: number;
+  right: number;
+  bottom: number;
+}
+export interface Places {
+  places: Place[];
+  pages: { width: number; height: number }[];
 }
 
 let csrf = "";
@@ -101,6 +121,7 @@ export const api = {
   stop: (id: string) => call<void>("POST", `/api/chat/${encodeURIComponent(id)}/stop`, {}),
   feedback: (answer: string, rating: number, comment = "") => call<void>("POST", "/api/feedback", { answer, rating, comment }),
   document: (id: string) => call<StoredDocument>("GET", `/api/documents/${encodeURIComponent(id)}`),
+  places: (id: string, span: [number, number]) => call<Places>("GET", `/api/documents/${encodeURIComponent(id)}/places?begin=${span[0]}&end=${span[1]}`),
   answers: async () => (await call<{ answers: AnswerEntry[] }>("GET", "/api/answers?limit=100")).answers,
   answer: (id: string) => call<Pedigree>("GET", `/api/answers/${encodeURIComponent(id)}`),
 };
@@ -142,7 +163,7 @@ export interface Pedigree {
   }[];
   tools: { name: string; input: unknown; output?: unknown; approved?: boolean }[];
   verdicts: { name: string; verdict: string; score?: number; detail?: unknown }[];
-  sentences: { text: string; supported: boolean; score: number; source: number | null }[];
+  sentences: { text: string; supported: boolean; score: number; source: number | null; span?: [number, number] | null }[];
   usage: { model: string; prompt_tokens: number; cached_tokens: number; completion_tokens: number; cost_micro_usd: number; ttft_us: number; total_us: number };
   spans: { name: string; span_id: string; parent_id: string; start_us: number; duration_us: number }[];
   steps: { name: string; started_us: number; finished_us: number; attempts: number }[];

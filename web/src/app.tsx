@@ -3,6 +3,7 @@ import { Link, Redirect, Route, Switch, useLocation } from "wouter";
 import { api, type About, type Session } from "./api";
 import { AnswersPage } from "./pages/answers_page";
 import { ChatPage } from "./pages/chat_page";
+import { DocumentPage } from "./pages/document_page";
 import { PedigreePage } from "./pages/pedigree_page";
 import { SignInPage } from "./pages/sign_in_page";
 
@@ -36,6 +37,7 @@ export function App() {
     <Switch>
       <Route path="/answers">{staff ? <AnswersPage /> : <Redirect to="/" />}</Route>
       <Route path="/answers/:id">{(params) => <PedigreePage id={params.id} staff={staff} />}</Route>
+      <Route path="/documents/:id">{(params) => <DocumentPage id={params.id} />}</Route>
       <Route path="/signin">
         <Redirect to="/" />
       </Route>

@@ -1,10 +1,10 @@
 import ReactMarkdown from "react-markdown";
 import remarkGfm from "remark-gfm";
 import type { Citation } from "../api";
-import { citationNumber, remarkCitations } from "../citations";
+import { citationMarker, remarkCitations } from "../citations";
 
 /// Streaming Markdown; [1] becomes a chip that opens the passage. Images are left out: a picture's address can carry data away.
-export function Markdown({ text, citations, onCite }: { text: string; citations?: Map<number, Citation>; onCite?: (citation: Citation) => void }) {
+export function Markdown({ text, citations, onCite }: { text: string; citations?: Map<number, Citation>; onCite?: (citation: Citation, occurrence: number) => void }) {
   const known = citations ?? new Map<number, Citation>();
   return (
     <div className="markdown">
@@ -12,17 +12,17 @@ export function Markdown({ text, citations, onCite }: { text: string; citations?
         remarkPlugins={[remarkGfm, [remarkCitations, new Set(known.keys())]]}
         components={{
           a: ({ href, children }) => {
-            const number = citationNumber(href);
-            const citation = number === null ? undefined : known.get(number);
-            if (!citation)
+            const marker = citationMarker(href);
+            const citation = marker ? known.get(marker.number) : undefined;
+            if (!marker || !citation)
               return (
                 <a href={href} target="_blank" rel="noreferrer noopener">
                   {children}
                 </a>
               );
             return (
-              <button className="chip" aria-label={`Source ${number}: ${citation.title}`} title={citation.title} onClick={() => onCite?.(citation)}>
-                {number}
+              <button className="chip" aria-label={`Source ${marker.number}: ${citation.title}`} title={citation.title} onClick={() => onCite?.(citation, marker.occurrence)}>
+                {marker.number}
               </button>
             );
           },

@@ -7,7 +7,7 @@ import { Markdown } from "./markdown";
 import { ToolCard } from "./tool_card";
 
 /// One message: text with citations, tool cards, and below an answer what can be done with it.
-export function MessageView(props: { message: Message; streaming: boolean; onCite: (citation: Citation) => void; onApprove: (approval: string, approved: boolean) => void }) {
+export function MessageView(props: { message: Message; streaming: boolean; onCite: (citation: Citation, support?: [number, number]) => void; onApprove: (approval: string, approved: boolean) => void }) {
   const { message, streaming, onCite, onApprove } = props;
   const [copied, setCopied] = useState(false);
   const text = message.parts.map((part) => (part.type === "text" ? part.text : "")).join("");
@@ -15,11 +15,14 @@ export function MessageView(props: { message: Message; streaming: boolean; onCit
 
   const citations = new Map<number, Citation>();
   for (const part of message.parts) if (part.type === "data-citation") citations.set(part.data.number, part.data);
+  // In the order of their markers; an answer that cites is one text part.
+  const supports = new Map<number, [number, number][]>();
+  for (const part of message.parts) if (part.type === "data-support") supports.set(part.data.number, [...(supports.get(part.data.number) ?? []), part.data.span]);
   const answer = message.metadata?.answer;
   return (
     <article className="message assistant" aria-label="Answer">
       {message.parts.map((part, index) => {
-        if (part.type === "text") return <Markdown key={index} text={part.text} citations={citations} onCite={onCite} />;
+        if (part.type === "text") return <Markdown key={index} text={part.text} citations={citations} onCite={(citation, occurrence) => onCite(citation, supports.get(citation.number)?.[occurrence])} />;
         if (part.type === "dynamic-tool" && part.toolName !== "search_knowledge") return <ToolCard key={part.toolCallId} part={part} onApprove={onApprove} />;
         return null;
       })}

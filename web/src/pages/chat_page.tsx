@@ -32,7 +32,7 @@ function Conversation({ id, about, user, onSignOut, initial }: { id: string; abo
   const [stage, setStage] = useState("");
   const [chats, setChats] = useState<ChatEntry[]>([]);
   const [drawer, setDrawer] = useState(false);
-  const [citation, setCitation] = useState<Citation | null>(null);
+  const [cited, setCited] = useState<{ citation: Citation; support?: [number, number] } | null>(null);
   const transport = useMemo(
     () =>
       new DefaultChatTransport<Message>({
@@ -119,7 +119,7 @@ function Conversation({ id, about, user, onSignOut, initial }: { id: string; abo
                 key={message.id}
                 message={message}
                 streaming={busy && index === messages.length - 1}
-                onCite={setCitation}
+                onCite={(citation, support) => setCited({ citation, support })}
                 onApprove={(approval, approved) => void addToolApprovalResponse({ id: approval, approved })}
               />
             ))}
@@ -140,7 +140,7 @@ function Conversation({ id, about, user, onSignOut, initial }: { id: string; abo
         </div>
         <Composer busy={busy} onSend={ask} onStop={halt} />
       </main>
-      {citation && <DocumentPanel citation={citation} onClose={() => setCitation(null)} />}
+      {cited && <DocumentPanel document={cited.citation.document} span={cited.citation.span} support={cited.support} onClose={() => setCited(null)} />}
     </div>
   );
 }

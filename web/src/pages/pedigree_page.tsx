@@ -21,6 +21,19 @@ function Section({ title, children }: { title: string; children: ReactNode }) {
   );
 }
 
+/// A sentence's source, which opens the document where it says so.
+function SourceMark({ pedigree, number, span }: { pedigree: Pedigree; number: number; span?: [number, number] | null }) {
+  const source = pedigree.sources.find((one) => one.number === number);
+  if (!source || !span || source.text === null) return <sup>[{number}]</sup>;
+  return (
+    <sup>
+      <Link href={`/documents/${encodeURIComponent(source.document.id)}?begin=${span[0]}&end=${span[1]}`} title={source.document.title}>
+        [{number}]
+      </Link>
+    </sup>
+  );
+}
+
 /// The spans of the answer as a waterfall: when each began, how long it took.
 function Timeline({ spans }: { spans: Pedigree["spans"] }) {
   if (spans.length === 0) return <p className="hint">The timings of this answer are no longer kept.</p>;
@@ -65,7 +78,7 @@ export function PedigreePage({ id, staff }: { id: string; staff: boolean }) {
           <p>
             {found.sentences.map((sentence, index) => (
               <span key={index} className={sentence.supported ? "supported" : "unsupported"} title={`${sentence.supported ? "supported" : "not supported, not shown"}: ${sentence.score.toFixed(2)}`}>
-                {sentence.text} {sentence.source !== null && <sup>[{sentence.source}]</sup>}{" "}
+                {sentence.text} {sentence.source !== null && <SourceMark pedigree={found} number={sentence.source} span={sentence.span} />}{" "}
               </span>
             ))}
           </p>
