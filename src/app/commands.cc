@@ -19,8 +19,8 @@ namespace {
 struct Options {
   bool json = false;
   std::string home;  // read by main; accepted here so that help shows it
-  std::string url, label = "public", text, user, name, id, path, role = "customer", alias = "live", reason, cron;
-  bool decline = false;
+  std::string url, label, text, user, name, id, path, role = "customer", alias = "live", reason, cron;
+  bool decline = false, dry_run = false, full = false;
   std::uint32_t k = 5;
 };
 
@@ -60,23 +60,50 @@ void LinkUser(const Call& call) {
   call.Print(JsonObject{{"link", link}}, link + "\n");
 }
 
+std::string ReportLine(const retrieval::IngestReport& report) {
+  return std::to_string(report.added) + (report.dry_run ? " to add, " : " added, ") + std::to_string(report.changed) + " changed, " + std::to_string(report.unchanged) + " unchanged, " + std::to_string(report.relabelled) +
+         " relabelled, " + std::to_string(report.removed) + " removed, " + std::to_string(report.chunks) + " new chunks" + (report.problem_count ? ", " + std::to_string(report.problem_count) + " left out" : "") + "\n";
+}
+
 void Ingest(const Call& call) {
   auto url = call.options.url;
   if (url.starts_with("folder:")) url = "folder:" + std::filesystem::absolute(url.substr(7)).lexically_normal().string();
   if (!call.options.cron.empty()) workflows::Cron{call.options.cron};  // refused before anything is read
-  const auto report = RunIngest(call.on, call.ctx, url, call.options.label, [&](std::string_view line) { call.say(CommandOutput::kProgress, line); });
-  std::string text = std::to_string(report.added) + " added, " + std::to_string(report.changed) + " changed, " + std::to_string(report.unchanged) + " unchanged, " + std::to_string(report.removed) +
-                     " removed, " + std::to_string(report.chunks) + " new chunks\n";
-  for (const auto& problem : report.problems) text += "left out " + problem.path + ": " + problem.problem + "\n";
+  const auto report = RunIngest(call.on, call.ctx, {url, call.options.label, call.options.dry_run, call.options.full}, [&](std::string_view line) { call.say(CommandOutput::kProgress, line); });
+  auto text = ReportLine(report);
+  for (const auto& one : report.plan) text += "would " + one.change + " " + one.path + "\n";
+  for (const auto& problem : report.problems) text += (report.dry_run ? "would leave out " : "left out ") + problem.path + ": " + problem.problem + "\n";
   auto json = ToJson(report).get_object();
-  if (!call.options.cron.empty()) {
+  if (!call.options.cron.empty() && !call.options.dry_run) {
     const auto folder = std::filesystem::path(url.substr(url.find(':') + 1));
     const auto name = !call.options.name.empty() ? call.options.name : (folder.has_filename() ? folder : folder.parent_path()).filename().string();
-    const auto schedule = call.on.runs->PutSchedule(call.ctx, name, call.options.cron, {"ingest", ToJson(retrieval::IngestRequest{url, call.options.label}), ""});
+    const auto schedule = call.on.runs->PutSchedule(call.ctx, name, call.options.cron, {"ingest", ToJson(retrieval::IngestRequest{.url = url, .label = call.options.label}), ""});
     json["schedule"] = ScheduleJson(schedule);
     text += "again at " + FormatTime(FromMicros(schedule.next_us)) + ", schedule '" + name + "'\n";
   }
   call.Print(json, text);
+}
+
+void ListSources(const Call& call) {
+  const auto sources = SourcesJson(call.on, call.ctx);
+  std::string text;
+  for (const auto& one : sources) {
+    const auto& row = one.get_object();
+    const auto say = [&](const char* field) { return std::string(AsView(row.at(field).get_string())); };
+    text += say("id") + "  " + say("url") + "  " + (row.at("label").get_string().empty() ? "private to " + say("owner") : say("label")) + "  " + ToText(row.at("documents")) + " documents  " +
+            (row.at("scanned").is_null() ? "never read to its end" : "read " + say("scanned")) + (row.at("error").get_string().empty() ? "" : "  last try failed: " + say("error")) + "\n";
+  }
+  call.Print(JsonObject{{"sources", sources}}, text.empty() ? "no sources yet; add one with 'tenfold ingest URL'\n" : text);
+}
+
+void ShowSource(const Call& call) {
+  const auto source = SourceJson(call.on, call.ctx, call.options.id);
+  call.say(CommandOutput::kResult, ToPrettyText(source) + "\n");
+}
+
+void RemoveSource(const Call& call) {
+  const auto removed = RemoveSourceWithSchedules(call.on, call.ctx, call.options.id);
+  call.Print(removed, "removed with its " + ToText(removed.get_object().at("documents")) + " documents\n");
 }
 
 void ListSchedules(const Call& call) {
@@ -294,9 +321,15 @@ void Define(CLI::App& app, Options& options, CommandFunction& chosen) {
   add(app, "check", "check settings and the store's integrity", Check);
   auto* ingest = add(app, "ingest", "read documents from a source, e.g. folder:help", Ingest);
   ingest->add_option("url", options.url, "folder:PATH")->required();
-  ingest->add_option("--label", options.label, "access label of documents that access.yaml does not name (default public)");
+  ingest->add_option("--label", options.label, "who may read what the source says nothing of, e.g. public or group:hr,user:ana@example.com (default: as before; the first time, only you and admins)");
+  ingest->add_flag("--dry-run", options.dry_run, "say what would be done, and do nothing");
+  ingest->add_flag("--full", options.full, "list everything, though the source could say what changed");
   ingest->add_option("--cron", options.cron, "read it again at these times (UTC), e.g. '0 3 * * *' or @hourly");
   ingest->add_option("--name", options.name, "name of that schedule (default: the folder's)");
+  auto* sources = group("sources", "where documents come from");
+  add(*sources, "list", "all sources, and when they were read", ListSources);
+  add(*sources, "show", "one source with what it left out", ShowSource)->add_option("id", options.id, "the source, by id or URL")->required();
+  add(*sources, "rm", "remove a source with its documents and schedules", RemoveSource)->add_option("id", options.id, "the source, by id or URL")->required();
   auto* search = add(app, "search", "passages that answer a query", Search);
   search->add_option("text", options.text, "what to look for")->required();
   search->add_option("-k", options.k, "how many (default 5)");

@@ -1,5 +1,7 @@
 #include "app/example.h"
 
+#include <thread>
+
 #include "app/yaml.h"
 #include "base/files.h"
 #include "data/records.h"
@@ -55,19 +57,22 @@ constexpr std::string_view kMark = "samples/";
 
 }  // namespace
 
-retrieval::IngestReport RunIngest(Services& on, const Context& ctx, const std::string& url, const std::string& label, const std::function<void(std::string_view)>& say) {
-  const auto run = on.runs->Start(ctx, {"ingest", ToJson(retrieval::IngestRequest{url, label}), ""});
+retrieval::IngestReport RunIngest(Services& on, const Context& ctx, const retrieval::IngestRequest& request, const std::function<void(std::string_view)>& say) {
+  const auto run = on.runs->Start(ctx, {"ingest", ToJson(request), ""});
   for (std::int64_t seen = 0;;) {
     const auto batch = on.runs->Events(ctx, run, seen, std::chrono::milliseconds(500));
     for (const auto& event : batch.events) {
       seen = event.number;
       if (event.type != "stage") continue;
       const auto& stage = event.data.get_object();
-      say("[" + ToText(stage.at("done")) + "/" + ToText(stage.at("total")) + "] " + std::string(AsView(stage.at("path").get_string())) + "\n");
+      const auto& total = stage.at("total");
+      say("[" + ToText(stage.at("done")) + "/" + (total.is_null() ? "?" : ToText(total)) + "] " + std::string(AsView(stage.at("path").get_string())) + "\n");
     }
     if (!batch.events.empty()) continue;
     const auto state = on.runs->Get(ctx, run);
-    if (!state || state->state == workflows::RunState::kQueued || state->state == workflows::RunState::kRunning) continue;
+    // A long one rests now and then, and goes on by itself.
+    if (state && state->state == workflows::RunState::kWaiting) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    if (!state || state->state == workflows::RunState::kQueued || state->state == workflows::RunState::kRunning || state->state == workflows::RunState::kWaiting) continue;
     if (state->state != workflows::RunState::kFinished) throw Error(Code::kFailedPrecondition, state->error.empty() ? "the run was cancelled" : state->error);
     return FromJson<retrieval::IngestReport>(state->output);
   }
@@ -97,7 +102,7 @@ void LoadExample(Services& on, std::string_view name, const std::function<void(s
   config.retrieval.synonyms = words.synonyms;
   const auto version = on.registry->Put(system, config, "the sample '" + std::string(name) + "'");
   if (on.registry->Resolve(registry::kLive)->version != version) on.registry->Promote(system, registry::kLive, version, "the sample was loaded");
-  const auto report = RunIngest(on, system, "folder:" + (folder / "help").string(), "public", say);
+  const auto report = RunIngest(on, system, {.url = "folder:" + (folder / "help").string(), .label = "public"}, say);
   for (const auto& problem : report.problems) say("left out " + problem.path + ": " + problem.problem + "\n");
   // Records and the mark last, in one commit: with the mark, everything is there.
   on.store->Write(system, [&](data::WriteTx& tx) {

@@ -20,7 +20,7 @@ struct SignInHint {
 TENFOLD_DESCRIBE(SignInHint, (email), (password))
 std::optional<SignInHint> FindSignInHint(Services& services);
 
-/// Reads `url` and reports; progress goes to `say`. Waits for the end. Errors: those of the run.
-retrieval::IngestReport RunIngest(Services& services, const Context& ctx, const std::string& url, const std::string& label, const std::function<void(std::string_view)>& say);
+/// Reads a source and reports; progress goes to `say`. Waits for the end. Errors: those of the run.
+retrieval::IngestReport RunIngest(Services& services, const Context& ctx, const retrieval::IngestRequest& request, const std::function<void(std::string_view)>& say);
 
 }  // namespace tenfold::app

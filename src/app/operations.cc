@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "base/crypto.h"
+#include "security/audit.h"
 
 namespace tenfold::app {
 namespace {
@@ -65,15 +66,80 @@ struct RollbackRequest {
 };
 TENFOLD_DESCRIBE(RollbackRequest, (alias, Length{1, 64}))
 
+struct AddSourceRequest {
+  std::string url;
+  std::string label;
+  bool dry_run = false;
+};
+TENFOLD_DESCRIBE(AddSourceRequest, (url, Required{}, Length{1, 4096}, Doc{"e.g. web:https://example.com/help"}), (label, Length{0, 1024}, Doc{"who may read what the source says nothing of; empty: the caller and admins"}),
+                 (dry_run, Doc{"say what would be done, and do nothing"}))
+
 retrieval::Source FindSource(Services& on, const Context& ctx, std::string_view id) {
-  auto source = on.store->Read(ctx, [&](data::ReadTx& tx) { return tx.Get<retrieval::Source>(id); });
+  auto source = on.store->Read(ctx, [&](data::ReadTx& tx) {
+    auto found = tx.Get<retrieval::Source>(id);
+    return found ? found : tx.Get<retrieval::Source>(retrieval::SourceIdOf(id));
+  });
   if (!source) throw Error(Code::kNotFound, "there is no such source; see GET /v1/sources", "source");
   return *source;
 }
 
-Json IngestOf(const retrieval::Source& source) { return ToJson(retrieval::IngestRequest{source.url, source.label}); }
+Json IngestOf(const retrieval::Source& source) { return ToJson(retrieval::IngestRequest{.url = source.url, .label = source.label}); }
+
+JsonObject SourceRow(data::ReadTx& tx, const retrieval::Source& one) {
+  const auto of_source = data::Where("source", one.id);
+  const auto state = tx.Get<retrieval::SyncState>(one.id);
+  return {{"id", one.id},
+          {"url", one.url},
+          {"label", one.label},
+          {"owner", one.owner},
+          {"scanned", one.scanned_us == 0 ? Json(nullptr) : Json(boost::json::string(FormatTime(FromMicros(one.scanned_us))))},
+          {"documents", tx.Count<retrieval::Document>(of_source)},
+          {"left_out", tx.Count<retrieval::SourceProblem>(of_source)},
+          {"last_run", one.last_run.empty() ? Json(nullptr) : Json(boost::json::string(one.last_run))},
+          {"reading", state && state->listing},
+          {"report", one.report},
+          {"error", one.error}};
+}
 
 }  // namespace
+
+JsonArray SourcesJson(Services& on, const Context& ctx) {
+  JsonArray found;
+  on.store->Read(ctx, [&](data::ReadTx& tx) {
+    for (const auto& one : tx.Find<retrieval::Source>()) {
+      auto& row = found.emplace_back(SourceRow(tx, one)).get_object();
+      if (auto* report = row.at("report").if_object()) report->erase("problems");  // SourceJson has them
+    }
+  });
+  return found;
+}
+
+JsonObject SourceJson(Services& on, const Context& ctx, std::string_view id) {
+  const auto source = FindSource(on, ctx, id);
+  return on.store->Read(ctx, [&](data::ReadTx& tx) {
+    auto row = SourceRow(tx, source);
+    JsonArray problems;
+    auto query = data::Where("source", source.id);
+    query.order = "path";
+    query.limit = 100;
+    for (const auto& one : tx.Find<retrieval::SourceProblem>(query)) problems.push_back(JsonObject{{"path", one.path}, {"problem", one.problem}, {"attempts", one.attempts}, {"at", FormatTime(FromMicros(one.at_us))}});
+    row["problems"] = std::move(problems);
+    return row;
+  });
+}
+
+Json RemoveSourceWithSchedules(Services& on, const Context& ctx, std::string_view id) {
+  const auto source = FindSource(on, ctx, id);
+  const auto documents = retrieval::RemoveSource(ctx, *on.store, *on.originals, source.id, [&](data::WriteTx& tx) {
+    for (const auto& schedule : tx.Find<workflows::Schedule>()) {
+      const auto* input = schedule.input.if_object();
+      const auto* url = input && schedule.kind == "ingest" ? input->if_contains("url") : nullptr;
+      if (url && url->is_string() && AsView(url->get_string()) == source.url) tx.Delete<workflows::Schedule>(schedule.id);
+    }
+    security::AppendAudit(tx, ctx, "sources.remove", source.url);
+  });
+  return JsonObject{{"id", source.id}, {"removed", true}, {"documents", documents}};
+}
 
 JsonObject RunJson(const workflows::Run& run) {
   return {{"id", run.id}, {"kind", run.kind}, {"state", ToJson(run.state)}, {"owner", run.owner}, {"created", FormatTime(FromMicros(run.created_us))}, {"error", run.error}};
@@ -131,12 +197,24 @@ std::vector<Endpoint> MakeOperationsEndpoints(Services& on) {
                     return response;
                   }});
   rows.push_back({"GET", "/v1/sources", Access::kAdmin, 5s, "Where documents come from.", [&on](const Context& ctx, const HttpRequest&) {
-                    JsonArray found;
-                    for (const auto& one : on.store->Read(ctx, [](data::ReadTx& tx) { return tx.Find<retrieval::Source>(data::Query{}); }))
-                      found.push_back(JsonObject{{"id", one.id}, {"url", one.url}, {"label", one.label}, {"scanned", FormatTime(FromMicros(one.scanned_us))}});
-                    return JsonResponse(JsonObject{{"sources", std::move(found)}});
+                    return JsonResponse(JsonObject{{"sources", SourcesJson(on, ctx)}});
                   }});
-  rows.push_back({"POST", "/v1/sources/{id}/ingest", Access::kAdmin, 5s, "Reads a source again. The reply names the run; follow it at /v1/runs/{id}. New sources are added with 'tenfold ingest'.", [&on](const Context& ctx, const HttpRequest& request) {
+  Endpoint add{"POST", "/v1/sources", Access::kAdmin, 30s, "Adds a source and reads it. The reply names the run; follow it at /v1/runs/{id}. Folders of the server are added with 'tenfold ingest' on it.", [&on](const Context& ctx, const HttpRequest& http) {
+                 const auto request = FromJson<AddSourceRequest>(ParseJson(http.body));
+                 // What lies on the server's disk is for those who can log on there to give away.
+                 if (request.url.starts_with("folder:")) throw Error(Code::kPermissionDenied, "url: a folder of the server is added on its command line, 'tenfold ingest " + request.url + "'", "url");
+                 const auto url = on.OpenSource(request.url)->url();
+                 if (url.starts_with("folder:")) throw Error(Code::kPermissionDenied, "url: names a folder of the server", "url");
+                 const auto run = on.runs->Start(ctx, {"ingest", ToJson(retrieval::IngestRequest{.url = request.url, .label = request.label, .dry_run = request.dry_run}), ""});
+                 return JsonResponse(JsonObject{{"id", retrieval::SourceIdOf(url)}, {"run", run}}, 202);
+               }};
+  add.request_schema = SchemaOf<AddSourceRequest>();
+  rows.push_back(std::move(add));
+  rows.push_back({"GET", "/v1/sources/{id}", Access::kAdmin, 5s, "A source with what it left out.", [&on](const Context& ctx, const HttpRequest& request) { return JsonResponse(SourceJson(on, ctx, request.path_params.at("id"))); }});
+  rows.push_back({"DELETE", "/v1/sources/{id}", Access::kAdmin, 60s, "Removes a source, its documents and the schedules that read it.", [&on](const Context& ctx, const HttpRequest& request) {
+                    return JsonResponse(RemoveSourceWithSchedules(on, ctx, request.path_params.at("id")));
+                  }});
+  rows.push_back({"POST", "/v1/sources/{id}/ingest", Access::kAdmin, 5s, "Reads a source again. The reply names the run; follow it at /v1/runs/{id}.", [&on](const Context& ctx, const HttpRequest& request) {
                     const auto source = FindSource(on, ctx, request.path_params.at("id"));
                     return JsonResponse(JsonObject{{"run", on.runs->Start(ctx, {"ingest", IngestOf(source), ""})}}, 202);
                   }});

@@ -13,6 +13,12 @@ JsonObject RunJson(const workflows::Run& run);
 /// All of it. Errors: kNotFound, also for another user's.
 JsonObject RunWithStepsJson(Services& on, const Context& ctx, std::string_view id);
 JsonObject ScheduleJson(const workflows::Schedule& schedule);
+/// Every source: how it stands, and what the last run came to.
+JsonArray SourcesJson(Services& on, const Context& ctx);
+/// One, by id or URL, with the first hundred items it left out. Errors: kNotFound.
+JsonObject SourceJson(Services& on, const Context& ctx, std::string_view id);
+/// Removes a source, its documents and the schedules that read it in one commit. Errors: kNotFound.
+Json RemoveSourceWithSchedules(Services& on, const Context& ctx, std::string_view id);
 
 std::vector<Endpoint> MakeOperationsEndpoints(Services& on);
 

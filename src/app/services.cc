@@ -66,18 +66,12 @@ Services::Services(std::filesystem::path home_folder, const Settings& chosen, Wi
   retrieval::IngestOptions ingest;
   const bool strict = settings.data.sandbox != "without_landlock";
   if (strict && settings.data.sandbox != "strict") throw Error(Code::kInvalidArgument, "data.sandbox: must be 'strict' or 'without_landlock'", "data.sandbox");
-  ingest.parse_command = {std::filesystem::read_symlink("/proc/self/exe").string(), "parse-document", strict ? "strict" : "without_landlock"};
+  ingest.parse = [command = std::vector<std::string>{std::filesystem::read_symlink("/proc/self/exe").string(), "parse-document", strict ? "strict" : "without_landlock"}](
+                     const Context& ctx, std::string_view bytes, std::string_view media_type) { return data::ParseInChild(ctx, command, bytes, media_type); };
   ingest.chunks.max_tokens = settings.retrieval.chunk_tokens;
   ingest.embedder = embedder.get();
   ingest.originals = originals.get();
-  ingest.open_source = [](std::string_view url) {
-    data::SourceSetup setup;
-    setup.secret = [](std::string_view name) {
-      const char* value = std::getenv(std::string(name).c_str());
-      return std::string(value ? value : "");
-    };
-    return OpenSource(url, setup);
-  };
+  ingest.open_source = [this](std::string_view url) { return OpenSource(url); };
   if (embedder) ingest.count_tokens = [this](std::string_view text) { return embedder->CountTokens(text); };
   runs->Register("ingest", retrieval::MakeIngest(*store, std::move(ingest)));
   if (embedder) runs->Register("embed", retrieval::MakeEmbedMissing(*store, *embedder));
@@ -107,6 +101,15 @@ Services::~Services() {
   runs.reset();
   // The store's writer calls its followers; it ends before they do.
   store.reset();
+}
+
+std::unique_ptr<data::Source> Services::OpenSource(std::string_view url) const {
+  data::SourceSetup setup;
+  setup.secret = [](std::string_view name) {
+    const char* value = std::getenv(std::string(name).c_str());
+    return std::string(value ? value : "");
+  };
+  return app::OpenSource(url, setup);
 }
 
 std::shared_ptr<models::Generator> Services::FindGenerator(std::string_view name) {

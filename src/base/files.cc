@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -80,12 +81,18 @@ void SyncFolder(const std::filesystem::path& folder) {
   if (opened.fd >= 0) TENFOLD_CHECK(::fsync(opened.fd) == 0);
 }
 
+void SyncFileSystem(const std::filesystem::path& folder) {
+  const FileDescriptor opened{::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  if (opened.fd < 0) ThrowErrno("sync '" + folder.string() + "'");
+  TENFOLD_CHECK(::syncfs(opened.fd) == 0);
+}
+
 NewFile::NewFile(std::filesystem::path beside) : beside_(std::move(beside)), fd_(::open(beside_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600)) {
   if (fd_ < 0) ThrowErrno("write '" + beside_.string() + "'");
 }
 
 NewFile::~NewFile() {
-  ::close(fd_);
+  if (fd_ >= 0) ::close(fd_);
   if (!beside_.empty()) ::unlink(beside_.c_str());
 }
 
@@ -98,11 +105,20 @@ void NewFile::Append(std::string_view bytes) {
   }
 }
 
+void NewFile::Close() {
+  if (::close(std::exchange(fd_, -1)) != 0) ThrowErrno("write '" + beside_.string() + "'");
+}
+
 void NewFile::CommitAs(const std::filesystem::path& path) {
   TENFOLD_CHECK(::fsync(fd_) == 0);
   if (::rename(beside_.c_str(), path.c_str()) != 0) ThrowErrno("write '" + path.string() + "'");
   beside_.clear();
   SyncFolder(path.parent_path());
+}
+
+void NewFile::MoveTo(const std::filesystem::path& path) {
+  if (::rename(beside_.c_str(), path.c_str()) != 0) ThrowErrno("write '" + path.string() + "'");
+  beside_.clear();
 }
 
 void WriteFileAtomically(const std::filesystem::path& path, std::string_view bytes) {

@@ -14,6 +14,9 @@ std::string ReadFileRange(const std::filesystem::path& path, std::uint64_t offse
 
 /// Makes what was created, renamed or removed in it durable. A failed fsync aborts the program.
 void SyncFolder(const std::filesystem::path& folder);
+/// Makes everything written so far on the file system of `folder` durable, other programs' files included: one wait of the disk for many files.
+/// A failure aborts the program.
+void SyncFileSystem(const std::filesystem::path& folder);
 
 /// A file that is not there until it is whole. Destroyed before CommitAs() it leaves nothing behind.
 class NewFile {
@@ -24,8 +27,12 @@ class NewFile {
   NewFile(const NewFile&) = delete;
   NewFile& operator=(const NewFile&) = delete;
   void Append(std::string_view bytes);
+  /// Gives the descriptor back; nothing is appended after it. Errors: as Append (what the disk says only now).
+  void Close();
   /// Fsyncs, renames into place, fsyncs the folder. A failed fsync aborts the program.
   void CommitAs(const std::filesystem::path& path);
+  /// Renames into place and leaves durability to the caller: SyncFileSystem() before, so that a name never stands for half a file, and after.
+  void MoveTo(const std::filesystem::path& path);
 
  private:
   std::filesystem::path beside_;

@@ -5,8 +5,10 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/context.h"
 
@@ -28,6 +30,8 @@ class ObjectStore {
   };
   virtual std::unique_ptr<Writer> Create(const Context& ctx) = 0;
   std::string Put(const Context& ctx, std::string_view bytes);
+  /// Many at once; the same as Put() of each, in order, but the disk is waited for together. All are durable when it returns; if it throws, some may be there.
+  virtual std::vector<std::string> PutAll(const Context& ctx, std::span<const std::string_view> objects);
 
   /// The whole object, checked against its id. Errors: kNotFound, kResourceExhausted (larger than `limit_bytes`), kDataLoss (altered).
   virtual std::string Get(const Context& ctx, std::string_view id, std::uint64_t limit_bytes) = 0;

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <deque>
 
 #include "base/clock.h"
 #include "base/crypto.h"
@@ -15,7 +16,16 @@ std::string ObjectStore::Put(const Context& ctx, std::string_view bytes) {
   return writer->Commit();
 }
 
+std::vector<std::string> ObjectStore::PutAll(const Context& ctx, std::span<const std::string_view> objects) {
+  std::vector<std::string> ids;
+  for (const auto bytes : objects) ids.push_back(Put(ctx, bytes));
+  return ids;
+}
+
 namespace {
+
+// From here on two syncs of the whole file system are cheaper than two of every file and its folder.
+constexpr std::size_t kFewObjects = 4;
 
 constexpr std::string_view kWriting = "writing";
 
@@ -35,6 +45,31 @@ class FileObjectStore : public ObjectStore {
   std::unique_ptr<Writer> Create(const Context& ctx) override {
     ctx.Check();
     return std::make_unique<FileWriter>(*this);
+  }
+
+  std::vector<std::string> PutAll(const Context& ctx, std::span<const std::string_view> objects) override {
+    if (objects.size() < kFewObjects) return ObjectStore::PutAll(ctx, objects);
+    ctx.Check();
+    std::vector<std::string> ids;
+    std::deque<std::pair<NewFile, fs::path>> fresh;
+    for (const auto bytes : objects) {
+      const auto path = PathOf(ids.emplace_back(Sha256Hex(bytes)));
+      std::error_code error;
+      if (fs::exists(path, error)) continue;
+      auto& [file, place] =
+          fresh.emplace_back(std::piecewise_construct, std::forward_as_tuple(folder_ / kWriting / NewId("object")), std::forward_as_tuple(path));
+      file.Append(bytes);
+      file.Close();
+    }
+    if (fresh.empty()) return ids;
+    SyncFileSystem(folder_);
+    for (auto& [file, path] : fresh) {
+      std::error_code error;
+      fs::create_directory(path.parent_path(), error);
+      file.MoveTo(path);
+    }
+    SyncFileSystem(folder_);
+    return ids;
   }
 
   std::string Get(const Context& ctx, std::string_view id, std::uint64_t limit_bytes) override {

@@ -45,6 +45,25 @@ TEST_P(ObjectStoreTest, KeepsBytesUnderTheirHashOnceAndOverAReopen) {
   EXPECT_EQ(objects_->SizeOf(ctx_, id), 4u);
 }
 
+TEST_P(ObjectStoreTest, KeepsManyAtOnce) {
+  std::vector<std::string> bytes;
+  for (int i = 0; i < 40; ++i) bytes.push_back("object " + std::to_string(i % 30));
+  bytes.emplace_back();
+  const std::vector<std::string_view> views(bytes.begin(), bytes.end());
+  objects_->Put(ctx_, bytes[7]);
+  for (int round = 0; round < 2; ++round) {
+    const auto ids = objects_->PutAll(ctx_, views);
+    ASSERT_EQ(ids.size(), views.size());
+    for (std::size_t i = 0; i < ids.size(); ++i) EXPECT_EQ(ids[i], Sha256Hex(bytes[i]));
+    EXPECT_EQ(Ids().size(), 31u);
+    objects_ = GetParam().open(folder_.path());
+    for (std::size_t i = 0; i < ids.size(); ++i) EXPECT_EQ(objects_->Get(ctx_, ids[i], 100), bytes[i]);
+  }
+  const std::string_view few[] = {"one", "two"};
+  EXPECT_EQ(objects_->PutAll(ctx_, few), (std::vector{Sha256Hex("one"), Sha256Hex("two")}));
+  EXPECT_TRUE(objects_->PutAll(ctx_, {}).empty());
+}
+
 TEST_P(ObjectStoreTest, TakesBytesPieceByPieceAndGivesRanges) {
   std::string all;
   const auto writer = objects_->Create(ctx_);
@@ -112,7 +131,8 @@ TEST_P(ObjectStoreTest, StopsWhenItsCallerDoes) {
   EXPECT_TRUE(Ids().empty());
 }
 
-INSTANTIATE_TEST_SUITE_P(Backends, ObjectStoreTest, testing::Values(Backend{"file", OpenFileObjectStore}), [](const auto& tested) { return tested.param.name; });
+INSTANTIATE_TEST_SUITE_P(Backends, ObjectStoreTest, testing::Values(Backend{"file", OpenFileObjectStore}),
+                         [](const auto& tested) { return tested.param.name; });
 
 TEST(FileObjectStore, FindsWhatWasAlteredOnTheDiskAndTidiesWhatACrashLeft) {
   const TemporaryFolder folder;

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/context.h"
-#include "base/json.h"
+#include "base/describe.h"
 
 namespace tenfold::data {
 
@@ -23,11 +23,12 @@ struct SourceItem {
   std::string problem;      ///< why it is left out; empty if it is not
   bool removed = false;     ///< it is gone; only in a listing of changes
 };
+TENFOLD_DESCRIBE(SourceItem, (path), (fingerprint), (access), (title), (link), (media_type), (metadata), (problem), (removed))
 
 struct SourcePage {
   std::vector<SourceItem> items;
   std::string next;    ///< asks for the next page; empty: this was the last one
-  std::string cursor;  ///< on the last page: begins a listing of what changes from now on; empty: this source is always listed whole
+  std::string cursor;  ///< on the last page: begins a listing of what changed since the first one was asked for; empty: this source is always listed whole
 };
 
 struct SourceContent {

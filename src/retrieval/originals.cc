@@ -1,38 +1,50 @@
 #include "retrieval/originals.h"
 
-#include <mutex>
-
+#include "base/crypto.h"
 #include "data/parse.h"
 #include "retrieval/chunk_index.h"
 
 namespace tenfold::retrieval {
 
-std::string Originals::Keep(const Context& ctx, std::string_view bytes, const std::function<void(const std::string&)>& write) {
-  const std::shared_lock lock(mutex_);
-  auto id = objects_.Put(ctx, bytes);
-  write(id);
-  return id;
+Originals::Held::Held(Originals& originals, std::vector<std::string> ids) : originals_(originals), ids_(std::move(ids)) {
+  const std::lock_guard lock(originals_.mutex_);
+  for (const auto& id : ids_) ++originals_.held_[id];
+}
+
+Originals::Held::~Held() {
+  const std::lock_guard lock(originals_.mutex_);
+  for (const auto& id : ids_)
+    if (const auto found = originals_.held_.find(id); --found->second == 0) originals_.held_.erase(found);
+}
+
+std::unique_ptr<Originals::Held> Originals::Keep(const Context& ctx, std::span<const std::string_view> bytes) {
+  std::vector<std::string> ids;
+  for (const auto one : bytes) ids.push_back(Sha256Hex(one));
+  // Held before they are looked for: one that is there already and was about to be forgotten stays, one that is just going is written again.
+  auto held = std::make_unique<Held>(*this, std::move(ids));
+  objects_.PutAll(ctx, bytes);
+  return held;
 }
 
 std::string Originals::Get(const Context& ctx, std::string_view id) { return objects_.Get(ctx, id, data::kMaxDocumentBytes); }
 
+bool Originals::ForgetOne(const Context& ctx, const std::string& id) {
+  const std::lock_guard lock(mutex_);
+  if (held_.contains(id)) return false;
+  const auto named = store_.Read(ctx, [&](data::ReadTx& tx) { return tx.Count<Document>(data::Where("content_hash", id)); });
+  return named == 0 && objects_.Delete(ctx, id);
+}
+
 void Originals::Forget(const Context& ctx, std::span<const std::string> ids) {
-  const std::unique_lock lock(mutex_);
-  for (const auto& id : ids) {
-    const auto named = store_.Read(ctx, [&](data::ReadTx& tx) { return tx.Count<Document>(data::Where("content_hash", id)); });
-    if (named == 0) objects_.Delete(ctx, id);
-  }
+  for (const auto& id : ids) ForgetOne(ctx, id);
 }
 
 std::int64_t Originals::Collect(const Context& ctx) {
   std::vector<std::string> ids;
   objects_.List(ctx, [&](const std::string& id, std::uint64_t) { ids.push_back(id); });
   std::int64_t removed = 0;
-  for (const auto& id : ids) {
-    const std::unique_lock lock(mutex_);  // one at a time: ingestion goes on in between
-    const auto named = store_.Read(ctx, [&](data::ReadTx& tx) { return tx.Count<Document>(data::Where("content_hash", id)); });
-    if (named == 0 && objects_.Delete(ctx, id)) ++removed;
-  }
+  for (const auto& id : ids)
+    if (ForgetOne(ctx, id)) ++removed;
   return removed;
 }
 

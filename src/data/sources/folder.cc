@@ -1,5 +1,8 @@
 #include "data/sources/folder.h"
 
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
@@ -44,6 +47,20 @@ const std::string& AccessLabels::LabelFor(std::string_view relative_path) const 
 
 namespace {
 
+// A file whose times are this young may be written again without their changing: file systems count in steps of up to two seconds. It is told by its bytes.
+constexpr std::int64_t kRacyNs = 3'000'000'000;
+
+/// Of a file that rests: size, inode and the times of the last change of its bytes and of the inode, which no program can set back. Files that are copied,
+/// moved or touched get another one without other bytes; whoever compares bytes as well loses nothing. Source: Git, "racy-git".
+std::string FingerprintOf(const fs::path& path, const struct stat& info) {
+  const auto ns = [](const timespec& at) { return static_cast<std::int64_t>(at.tv_sec) * 1'000'000'000 + at.tv_nsec; };
+  const auto modified = ns(info.st_mtim), changed = ns(info.st_ctim);
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  if (std::max(modified, changed) > ns(now) - kRacyNs) return Sha256Hex(ReadFile(path, kMaxDocumentBytes));
+  return std::to_string(info.st_size) + "-" + std::to_string(info.st_ino) + "-" + std::to_string(modified) + "-" + std::to_string(changed);
+}
+
 class FolderSource : public Source {
  public:
   explicit FolderSource(std::string_view folder) : root_(fs::absolute(folder)), url_("folder:" + root_.string()) {}
@@ -53,22 +70,28 @@ class FolderSource : public Source {
     std::error_code error;
     if (!fs::is_directory(root_, error)) throw Error(Code::kNotFound, "folder '" + root_.string() + "' does not exist");
     const AccessLabels labels(root_);
-    const auto canonical_root = fs::canonical(root_);
+    const auto inside = fs::canonical(root_).string() + "/";
+    const auto prefix = (root_ / "").string().size();
     SourcePage out;
     for (auto at = fs::recursive_directory_iterator(root_, fs::directory_options::skip_permission_denied); at != fs::recursive_directory_iterator(); ++at) {
       ctx.Check();
-      if (at->path().filename().string().starts_with('.')) {
+      const auto& path = at->path().native();
+      if (path[path.rfind('/') + 1] == '.') {
         if (at->is_directory(error)) at.disable_recursion_pending();
         continue;
       }
       if (!at->is_regular_file(error) || MediaTypeOf(at->path()).empty()) continue;
+      if (at->is_symlink(error) && (!fs::canonical(at->path(), error).string().starts_with(inside) || error)) continue;
+      struct stat info{};
+      if (::stat(path.c_str(), &info) != 0) continue;  // it went meanwhile
       SourceItem file;
-      file.path = fs::relative(at->path(), root_).generic_string();
+      file.path = path.substr(prefix);
       file.access = labels.LabelFor(file.path);
-      const auto real = fs::canonical(at->path(), error).string();
-      if (error || !real.starts_with(canonical_root.string() + "/")) continue;
       try {
-        file.fingerprint = Sha256Hex(ReadFile(at->path(), kMaxDocumentBytes));
+        if (static_cast<std::uint64_t>(info.st_size) > kMaxDocumentBytes)
+          throw Error(Code::kResourceExhausted, "'" + path + "': " + std::to_string(info.st_size) + " bytes, limit " + std::to_string(kMaxDocumentBytes));
+        if (::access(path.c_str(), R_OK) != 0) throw Error(Code::kPermissionDenied, "'" + path + "' may not be read");
+        file.fingerprint = FingerprintOf(at->path(), info);
       } catch (const Error& e) {
         file.problem = e.message();
       }

@@ -1,5 +1,5 @@
 #pragma once
-/// \file The `folder:` source: what lies in a folder, by content hash, with the access label each file carries.
+/// \file The `folder:` source: what lies in a folder, with the access label each file carries.
 #include <filesystem>
 #include <map>
 #include <string>

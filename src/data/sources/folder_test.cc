@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
+
 #include "base/files.h"
 #include "base/testing.h"
 
@@ -30,6 +32,34 @@ TEST(Folder, ScansByContentWithTheDeepestLabel) {
   WriteFileAtomically(root / "access.yaml", "a: [1]\n");
   EXPECT_EQ(CodeOf([&] { ListAll(ctx, *source); }), Code::kInvalidArgument);
   EXPECT_EQ(CodeOf([&] { ListAll(ctx, *OpenFolderSource((root / "none").string(), {})); }), Code::kNotFound);
+}
+
+TEST(Folder, TellsAChangedFileThoughItsSizeAndTimeAreAsBefore) {
+  const TemporaryFolder folder;
+  const auto file = folder.path() / "a.md";
+  const auto ctx = Context::System("test");
+  const auto source = OpenFolderSource(folder.path().string(), {});
+  const auto fingerprint = [&] { return ListAll(ctx, *source).at(0).fingerprint; };
+  const auto write = [&](std::string_view bytes) { std::ofstream(file, std::ios::binary) << bytes; };
+  const auto long_ago = std::filesystem::file_time_type::clock::now() - std::chrono::hours(1000);
+  // Written twice in the same tick of the clock.
+  write("one");
+  const auto one = fingerprint();
+  EXPECT_EQ(fingerprint(), one);
+  write("two");
+  EXPECT_NE(fingerprint(), one);
+  // Changed, and its time set back.
+  std::filesystem::last_write_time(file, long_ago);
+  const auto two = fingerprint();
+  write("six");
+  std::filesystem::last_write_time(file, long_ago);
+  EXPECT_NE(fingerprint(), two);
+  // A file from the future is always told by its bytes.
+  std::filesystem::last_write_time(file, std::filesystem::file_time_type::clock::now() + std::chrono::hours(1000));
+  const auto future = fingerprint();
+  write("ten");
+  std::filesystem::last_write_time(file, std::filesystem::file_time_type::clock::now() + std::chrono::hours(1000));
+  EXPECT_NE(fingerprint(), future);
 }
 
 }  // namespace
