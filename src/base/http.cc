@@ -10,6 +10,12 @@ std::string_view HttpRequest::header(std::string_view lower_name) const {
   return {};
 }
 
+std::vector<std::string> HttpRequest::query_all(const std::string& name) const {
+  std::vector<std::string> out;
+  for (auto [at, end] = query.equal_range(name); at != end; ++at) out.push_back(at->second);
+  return out;
+}
+
 std::string_view HttpRequest::cookie(std::string_view name) const {
   std::string_view rest = header("cookie");
   while (!rest.empty()) {

@@ -18,7 +18,7 @@ namespace tenfold {
 struct HttpRequest {
   std::string method;
   std::string path;                         ///< decoded, without the query
-  std::map<std::string, std::string> query; ///< decoded
+  std::multimap<std::string, std::string> query;  ///< decoded; find() gives the first of a name
   std::map<std::string, std::string, std::less<>> path_params;
   std::vector<std::pair<std::string, std::string>> headers;  ///< names in lower case
   std::string body;
@@ -26,6 +26,8 @@ struct HttpRequest {
 
   /// Empty if absent.
   std::string_view header(std::string_view lower_name) const;
+  /// Every value of a name in the query, in order.
+  std::vector<std::string> query_all(const std::string& name) const;
   /// The value of a cookie, empty if absent.
   std::string_view cookie(std::string_view name) const;
 };

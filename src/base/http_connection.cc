@@ -194,7 +194,7 @@ void RequestParser::SetTarget(std::string_view target) {
   const boost::urls::url_view url = *parsed;
   request_.path = url.encoded_path().decode();
   if (!IsUtf8(request_.path) || request_.path.find('\0') != std::string::npos) throw Error(Code::kInvalidArgument, "the path is not valid UTF-8");
-  for (const auto& parameter : url.params()) request_.query[std::string(parameter.key)] = std::string(parameter.value);
+  for (const auto& parameter : url.params()) request_.query.emplace(parameter.key, parameter.value);
 }
 
 void RequestParser::on_field_impl(http::field, Text name, Text value, ErrorCode&) {

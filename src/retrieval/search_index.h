@@ -106,6 +106,8 @@ class SearchIndex {
   virtual ~SearchIndex() = default;
   virtual std::size_t dim() const = 0;  ///< 0: words alone
   virtual Metric metric() const = 0;
+  /// False: `IndexQuery::text` alone is refused with kUnimplemented, and beside a vector it is not used.
+  virtual bool has_words() const { return true; }
   /// Visible when it returns, and durable if the back end keeps anything itself. Errors: kInvalidArgument with the record's number (wrong length, NaN, a zero vector
   /// under kCosine, metadata over 40 KB or not flat), kUnavailable.
   virtual void Write(const Context& ctx, std::string_view name_space, std::span<const IndexChange> changes) = 0;

@@ -109,10 +109,11 @@ std::optional<Session> Accounts::FindSession(std::string_view cookie) const {
 std::shared_ptr<const Principal> Accounts::Authenticate(const HttpRequest& request) const {
   static constexpr std::string_view kBearer = "Bearer ";
   const auto authorization = request.header("authorization");
-  if (!authorization.empty()) {
+  const auto api_key = request.header("api-key");  // how Pinecone's clients send it
+  if (!authorization.empty() || !api_key.empty()) {
     if (authorization.starts_with("Bearer eyJ")) return VerifyToken(authorization.substr(kBearer.size()));
-    if (!authorization.starts_with(kBearer) || authorization.size() > 512) throw Error(Code::kUnauthenticated, "the Authorization header must be 'Bearer KEY'");
-    const auto hash = Sha256Hex(authorization.substr(kBearer.size()));
+    if ((!authorization.empty() && !authorization.starts_with(kBearer)) || std::max(authorization.size(), api_key.size()) > 512) throw Error(Code::kUnauthenticated, "the Authorization header must be 'Bearer KEY'");
+    const auto hash = Sha256Hex(authorization.empty() ? api_key : authorization.substr(kBearer.size()));
     const std::shared_lock lock(mutex_);
     const auto key = keys_.find(hash);
     const auto principal = key == keys_.end() ? principals_.end() : principals_.find(key->second);

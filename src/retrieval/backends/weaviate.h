@@ -1,0 +1,22 @@
+#pragma once
+/// \file The `weaviate:` search index: one class with a tenant per namespace. Source: Weaviate's REST and GraphQL API, checked against server 1.34.
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "retrieval/search_index.h"
+
+namespace tenfold::retrieval {
+
+struct RemoteIndexOptions {
+  std::size_t dim = 0;
+  Metric metric = Metric::kCosine;
+  std::string api_key;  ///< empty: none is sent
+};
+
+/// "http://host:port/Class" (the URL's part behind "weaviate:"); makes the class if it is not there. Words are matched by the stems that the embedded index uses,
+/// scored by Weaviate's own BM25. Cost: one call a list; a filtered vector search of few records is exact, one of many is as good as Weaviate's graph.
+/// Errors: kInvalidArgument (URL; a class of another metric), kUnauthenticated, kUnavailable.
+std::unique_ptr<SearchIndex> OpenWeaviateIndex(const Context& ctx, std::string_view url, const RemoteIndexOptions& options);
+
+}  // namespace tenfold::retrieval
