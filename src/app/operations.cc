@@ -191,7 +191,7 @@ std::vector<Endpoint> MakeOperationsEndpoints(Services& on) {
                     if (!document || !ctx.principal().MayRead(document->label)) throw Error(Code::kNotFound, "there is no such document");
                     HttpResponse response;
                     response.content_type = document->media_type;
-                    response.body = on.originals->Get(ctx, document->content_hash);
+                    response.body = on.originals->Get(ctx, *document);
                     // Somebody else wrote it: it is never shown as a page of this site.
                     response.headers = {{"content-disposition", "attachment; filename*=UTF-8''" + PercentEncode(std::filesystem::path(document->uri).filename().string())}, {"x-content-type-options", "nosniff"}, {"content-security-policy", "sandbox"}};
                     return response;

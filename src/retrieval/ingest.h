@@ -137,8 +137,8 @@ std::vector<data::Table> IngestTables();
 /// A page is worked off as it comes, after at most two seconds of listing ahead. Of what was listed, new labels and removals are one commit before anything is
 /// read. What a complete whole listing did not name is removed; a listing that failed removes nothing. An item that cannot be read any more (it is broken, too
 /// large) is removed and told; one whose source is in trouble stays for three runs as it is. Ten such in a row end the run. Killed, it goes on from its last
-/// commit, at most 256 documents or about a second back. Another run lists anew and finds what was done; one that is still at work then ends with kAborted.
-/// Memory: two batches (256 documents, 8 MB) and 20,000 listed items, whatever the size of the source; eight bytes for each item of a whole listing.
+/// commit, at most two batches of about a second back. Another run lists anew and finds what was done; one that is still at work then ends with kAborted.
+/// Memory: three batches (1,024 documents, 8 MB) and 20,000 listed items, whatever the size of the source; eight bytes for each item of a whole listing.
 /// Errors: those of the source; kAborted (removed meanwhile, or taken over); those of the store and the embedder.
 workflows::RunFunction MakeIngest(data::Store& store, IngestOptions options);
 /// Removes a source, its documents and their passages in one commit, with what `also` writes; then their originals. A run that is reading it ends with

@@ -28,7 +28,7 @@ class TableEmbedder : public models::Embedder {
     for (auto& vector : table_) {
       vector.resize(dim());
       float norm = 0;
-      for (auto& x : vector) norm += (x = normal(random)) * x;
+      for (auto& x : vector) x = normal(random), norm += x * x;
       for (auto& x : vector) x /= std::sqrt(norm);
     }
   }

@@ -203,16 +203,19 @@ class IngestTest : public testing::Test {
       EXPECT_EQ(document.text, data::ParseMarkdown(entry.text).text);
       EXPECT_EQ(document.content_hash, Sha256Hex(entry.text));
       EXPECT_EQ(document.metadata.at("edit").as_int64(), entry.edit);
-      originals.insert(document.content_hash);
+      EXPECT_EQ(originals_->Get(ctx_, document), entry.text);
+      if (entry.text.size() > kMaxSmallOriginal) originals.insert(document.content_hash);
       const auto mine = store_->Read(ctx_, [&](data::ReadTx& tx) { return tx.Find<Chunk>(data::Where("document", document.id)); });
       EXPECT_EQ(mine.size(), ChunkText(document.text, {}, EstimateTokens).size());
       for (const auto& chunk : mine)
         EXPECT_EQ(chunk.text, document.text.substr(static_cast<std::size_t>(chunk.begin_byte), static_cast<std::size_t>(chunk.end_byte - chunk.begin_byte)));
       chunks += mine.size();
     }
+    const auto originals_of_all = static_cast<std::size_t>(std::count_if(documents.begin(), documents.end(), [&](const auto& one) { return originals.contains(one.content_hash); }));
     store_->Read(ctx_, [&](data::ReadTx& tx) {
       EXPECT_EQ(static_cast<std::size_t>(tx.Count<Chunk>()), chunks);
       EXPECT_EQ(tx.Count<SyncSeen>(), 0);
+      EXPECT_EQ(static_cast<std::size_t>(tx.Count<SmallOriginal>()), documents.size() - originals_of_all);
       EXPECT_EQ(static_cast<std::size_t>(tx.Count<SourceProblem>()), place_.items.size() - readable);
     });
     objects_->List(ctx_, [&](const std::string& id, std::uint64_t) { kept.insert(id); });
@@ -386,13 +389,14 @@ TEST_F(IngestTest, NewLabelsAndRemovalsComeBeforeAnythingIsRead) {
 TEST_F(IngestTest, RemovingASourceTakesAllOfIt) {
   for (int i = 0; i < 10; ++i) place_.Put("d" + std::to_string(i) + ".md", "Text " + std::to_string(i));
   place_.Put("bad.md", "x");
+  place_.Put("large.md", std::string(100'000, 'y'));
   place_.items["bad.md"].broken = true;
   Report(Ingest());
   const auto commit = store_->commit();
-  EXPECT_EQ(RemoveSource(ctx_, *store_, *originals_, SourceIdOf("place:test")), 10);
+  EXPECT_EQ(RemoveSource(ctx_, *store_, *originals_, SourceIdOf("place:test")), 11);
   EXPECT_EQ(store_->commit(), commit + 1);
   store_->Read(ctx_, [](data::ReadTx& tx) {
-    EXPECT_EQ(tx.Count<Source>() + tx.Count<Document>() + tx.Count<Chunk>() + tx.Count<SyncState>() + tx.Count<SourceProblem>() + tx.Count<LineageEdge>(), 0);
+    EXPECT_EQ(tx.Count<Source>() + tx.Count<Document>() + tx.Count<Chunk>() + tx.Count<SyncState>() + tx.Count<SourceProblem>() + tx.Count<SmallOriginal>() + tx.Count<LineageEdge>(), 0);
   });
   std::size_t kept = 0;
   objects_->List(ctx_, [&](const std::string&, std::uint64_t) { ++kept; });
@@ -467,7 +471,7 @@ TEST_F(IngestTest, EqualsItsSourceAfterAnyFaults) {
         switch (pick(5)) {
           case 0:
           case 1:
-            place_.Put(path, "# " + path + "\n\nText " + std::to_string(random()) + ". And more of it.", pick(2) ? "public" : "staff");
+            place_.Put(path, "# " + path + "\n\nText " + std::to_string(random()) + ". And more of it." + std::string(pick(8) ? 0 : 70'000, 'x'), pick(2) ? "public" : "staff");
             break;
           case 2:
             if (place_.items.contains(path)) place_.Remove(path);

@@ -2,7 +2,6 @@
 
 #include "base/crypto.h"
 #include "data/parse.h"
-#include "retrieval/chunk_index.h"
 
 namespace tenfold::retrieval {
 
@@ -18,15 +17,39 @@ Originals::Held::~Held() {
 }
 
 std::unique_ptr<Originals::Held> Originals::Keep(const Context& ctx, std::span<const std::string_view> bytes) {
+  std::vector<std::string_view> large;
   std::vector<std::string> ids;
-  for (const auto one : bytes) ids.push_back(Sha256Hex(one));
+  for (const auto one : bytes)
+    if (one.size() > kMaxSmallOriginal) {
+      large.push_back(one);
+      ids.push_back(Sha256Hex(one));
+    }
   // Held before they are looked for: one that is there already and was about to be forgotten stays, one that is just going is written again.
   auto held = std::make_unique<Held>(*this, std::move(ids));
-  objects_.PutAll(ctx, bytes);
+  objects_.PutAll(ctx, large);
   return held;
 }
 
-std::string Originals::Get(const Context& ctx, std::string_view id) { return objects_.Get(ctx, id, data::kMaxDocumentBytes); }
+void Originals::PutSmall(data::WriteTx& tx, const std::string& document, std::string_view bytes) {
+  if (bytes.size() <= kMaxSmallOriginal) tx.Put(SmallOriginal{document, {bytes.begin(), bytes.end()}});
+}
+
+namespace {
+struct SmallOriginalId {
+  std::string document;
+};
+TENFOLD_DESCRIBE(SmallOriginalId, (document))
+TENFOLD_TABLE(SmallOriginalId, "small_originals", document)
+}  // namespace
+
+bool Originals::Has(data::ReadTx& tx, const std::string& document, std::string_view content_hash) {
+  return tx.Get<SmallOriginalId>(document) || objects_.SizeOf(Context::System("originals"), content_hash);
+}
+
+std::string Originals::Get(const Context& ctx, const Document& document) {
+  if (const auto small = store_.Read(ctx, [&](data::ReadTx& tx) { return tx.Get<SmallOriginal>(document.id); })) return {small->bytes.begin(), small->bytes.end()};
+  return objects_.Get(ctx, document.content_hash, data::kMaxDocumentBytes);
+}
 
 bool Originals::ForgetOne(const Context& ctx, const std::string& id) {
   const std::lock_guard lock(mutex_);

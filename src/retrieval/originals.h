@@ -1,5 +1,6 @@
 #pragma once
-/// \file The bytes documents were made of, in an object store: opened by readers, parsed again without their source, gone when no document needs them.
+/// \file The bytes documents were made of: opened by readers, gone with the last document that needs them. Small ones are rows of the store, written and removed
+/// with their document; large ones lie in an object store.
 #include <map>
 #include <memory>
 #include <mutex>
@@ -10,9 +11,20 @@
 
 #include "data/object_store.h"
 #include "data/store.h"
+#include "retrieval/document.h"
 #include "workflows/run.h"
 
 namespace tenfold::retrieval {
+
+// A file costs the disk some 0.5 ms to make and to make durable, a row of this size nothing beside its document's passages (ingest_bench).
+inline constexpr std::size_t kMaxSmallOriginal = 64u << 10;
+
+struct SmallOriginal {
+  std::string document;
+  std::vector<std::int8_t> bytes;
+};
+TENFOLD_DESCRIBE(SmallOriginal, (document), (bytes))
+TENFOLD_TABLE(SmallOriginal, "small_originals", document, {}, {{"documents", "document"}})
 
 /// Threads: safe from any thread. The store and the objects must outlive it.
 class Originals {
@@ -30,11 +42,13 @@ class Originals {
     Originals& originals_;
     const std::vector<std::string> ids_;
   };
-  /// Keeps each of `bytes` under its SHA-256; durable when it returns. Commit the documents that name them before `Held` goes.
+  /// Keeps the large ones of `bytes` under their SHA-256; durable when it returns. Commit the documents that name them before `Held` goes.
   std::unique_ptr<Held> Keep(const Context& ctx, std::span<const std::string_view> bytes);
-  bool Has(const Context& ctx, std::string_view id) { return objects_.SizeOf(ctx, id).has_value(); }
+  /// Puts a small one beside its document; nothing for a large one, which is kept before.
+  static void PutSmall(data::WriteTx& tx, const std::string& document, std::string_view bytes);
+  bool Has(data::ReadTx& tx, const std::string& document, std::string_view content_hash);
   /// Errors: kNotFound, kDataLoss.
-  std::string Get(const Context& ctx, std::string_view id);
+  std::string Get(const Context& ctx, const Document& document);
   /// Removes those of `ids` that no document names any more.
   void Forget(const Context& ctx, std::span<const std::string> ids);
   /// Removes every object that no document names: what a crash between a commit and Forget() left. Returns how many.

@@ -27,7 +27,7 @@ constexpr auto kListAhead = 2s;
 constexpr auto kListingStaysGood = 1h;
 constexpr auto kSlowBatch = 1s;  // what a kill may cost
 constexpr std::size_t kMaxPending = 20'000;
-constexpr std::size_t kMaxBatch = 256;
+constexpr std::size_t kMaxBatch = 1024;
 constexpr std::size_t kMaxBatchBytes = 8u << 20;
 constexpr std::size_t kMaxReported = 100;
 constexpr std::size_t kMaxPlanned = 1000;
@@ -340,7 +340,7 @@ void Sync::DecideOne(data::ReadTx& tx, data::SourceItem item, Named named) {
     ++report_.relabelled;
     Plan(item.path, "relabel");
   }
-  if (head && head->fingerprint == item.fingerprint + chunk_mark_ && options_.originals->Has(system_, head->content_hash)) {
+  if (head && head->fingerprint == item.fingerprint + chunk_mark_ && options_.originals->Has(tx, id, head->content_hash)) {
     ++done_;
     // After a kill the page is listed again; what this run did before is no news.
     const auto edge = resumed_ ? tx.Get<LineageEdge>("parsed/" + id) : std::nullopt;
@@ -593,6 +593,7 @@ void Sync::WriteBatch(data::WriteTx& tx, const Batch& batch) const {
         if (work->pending.head) tx.Delete<Document>(id);
         tx.Put(work->document);
         for (const auto& chunk : work->chunks) tx.Put(chunk);
+        Originals::PutSmall(tx, id, work->bytes);
         if (!work->parsed.layout.empty()) tx.Put(DocumentLayout{id, work->parsed.layout, work->parsed.pages});
         tx.Put(LineageEdge{"parsed/" + id, source_id_, id, "parsed", run_.id()});
         break;
@@ -604,6 +605,7 @@ void Sync::WriteBatch(data::WriteTx& tx, const Batch& batch) const {
           document->link = item.link;
           for (const auto& [name, value] : item.metadata) document->metadata[name] = value;
           tx.Put(*document);
+          Originals::PutSmall(tx, id, work->bytes);
         }
         break;
       case Outcome::kGone:
