@@ -46,7 +46,7 @@ void StartBackend() {
         [](ggml_log_level level, const char* text, void*) {
           if (level != GGML_LOG_LEVEL_ERROR) return;
           Log(LogLevel::kWarning, "llama.cpp", {{"text", text}});
-          if (std::string_view(text).find("llocate") != std::string_view::npos) no_memory = true;
+          for (const std::string_view sign : {"llocate", "bad_alloc"}) no_memory = no_memory || std::string_view(text).find(sign) != std::string_view::npos;
         },
         nullptr);
     llama_backend_init();
@@ -539,8 +539,10 @@ std::filesystem::path PrepareGguf(const Context& ctx, const std::filesystem::pat
   params.ftype = format == "q4_0" ? LLAMA_FTYPE_MOSTLY_Q4_0 : LLAMA_FTYPE_MOSTLY_Q8_0;
   params.allow_requantize = true;
   const auto part = target.string() + ".part" + std::to_string(::getpid());
+  no_memory = false;
   if (llama_model_quantize(source.c_str(), part.c_str(), &params) != 0) {
     std::filesystem::remove(part);
+    if (no_memory) throw Error(Code::kResourceExhausted, "prepare model '" + source.string() + "': the memory this process may use is too small for it; choose a smaller model");
     throw Error(Code::kDataLoss, "prepare model: '" + source.string() + "' is not a whole GGUF model; fetch it again with 'tenfold models pull'");
   }
   std::filesystem::rename(part, target);

@@ -153,8 +153,19 @@ def models():
         if probe.returncode != 0:
             print("left out: too little memory cannot be shown under a sanitizer, which needs more than that for itself")
         elif (generator / "model.gguf").exists():
-            small = start(os.path.join(root, "c"), CACHE, limit)
-            check("too little memory for a model is said as that", small.returncode != 0 and "memory" in small.stderr.splitlines()[-1] and "smaller model" in small.stderr, small.stderr[-300:])
+            # Twice: where the model is prepared already, and where preparing it is what finds too little.
+            fresh = pathlib.Path(root, "fresh")
+            for model in (embedder, generator):
+                folder = fresh / "models" / model.name
+                folder.mkdir(parents=True)
+                for file in model.iterdir():
+                    if ".q4_0." not in file.name and ".q8_0." not in file.name:
+                        (folder / file.name).symlink_to(file)
+            for number, (cache, when) in enumerate(((CACHE, "for a model"), (fresh, "to prepare a model"))):
+                small = start(os.path.join(root, f"c{number}"), cache, limit)
+                last = (small.stderr.splitlines() or [""])[-1]
+                check(f"too little memory {when} is said as that", small.returncode != 0 and "memory" in last and "smaller model" in last, small.stderr[-300:])
+            check("nothing half-prepared is left", not list(fresh.rglob("*.part*")) and not list(fresh.rglob("*.q4_0.gguf")), list(fresh.rglob("*")))
 
 
 upload()
