@@ -22,6 +22,7 @@ struct Options {
   std::string url, label, text, user, name, id, path, role = "customer", alias = "live", reason, cron;
   bool decline = false, dry_run = false, full = false;
   std::uint32_t k = 5;
+  std::uint32_t chunk_tokens = 0;
 };
 
 struct Call {
@@ -271,6 +272,88 @@ void Search(const Call& call) {
   call.Print(ToJson(response), text.empty() ? "nothing found\n" : text);
 }
 
+void ListGenerations(const Call& call) {
+  JsonArray rows;
+  std::string text;
+  for (const auto& one : call.on.generations.List(call.ctx, *call.on.store)) {
+    rows.push_back(ToJson(one));
+    text += one.generation.id + "  " + std::string(AsView(ToJson(one.generation.state).get_string())) + "  " + one.generation.embedder + (one.generation.chunks.is_null() ? "" : "  " + ToText(one.generation.chunks)) + "  " + std::to_string(one.documents) +
+            " documents" + (one.missing ? ", lacks " + std::to_string(one.missing) : "") + ", " + std::to_string(one.chunks) + " passages\n";
+  }
+  call.Print(JsonObject{{"generations", std::move(rows)}}, text);
+}
+
+/// Follows a run until it ends, saying each stage.
+workflows::Run Follow(const Call& call, const std::string& run) {
+  for (std::int64_t seen = 0;;) {
+    const auto batch = call.on.runs->Events(call.ctx, run, seen, std::chrono::milliseconds(500));
+    for (const auto& event : batch.events) {
+      seen = event.number;
+      if (event.type == "stage") call.say(CommandOutput::kProgress, "[" + ToText(event.data.at("done")) + "/" + ToText(event.data.at("total")) + "] " + std::string(AsView(event.data.at("path").as_string())) + "\n");
+    }
+    if (!batch.events.empty()) continue;
+    auto state = call.on.runs->Get(call.ctx, run);
+    if (!state || state->state == workflows::RunState::kQueued || state->state == workflows::RunState::kRunning) continue;
+    if (state->state != workflows::RunState::kFinished) throw Error(Code::kFailedPrecondition, state->error.empty() ? "the run was cancelled" : state->error);
+    return std::move(*state);
+  }
+}
+
+void BuildGeneration(const Call& call) {
+  call.on.generations.Find(call.options.id);
+  const auto run = Follow(call, call.on.runs->Start(call.ctx, {"build-generation", JsonObject{{"generation", call.options.id}}, ""}));
+  call.Print(run.output, call.options.id + " has every document; compare it with 'tenfold generations compare " + call.options.id + "', then 'tenfold generations switch " + call.options.id + "'\n");
+}
+
+void CreateGeneration(const Call& call) {
+  Json chunks = nullptr;
+  if (call.options.chunk_tokens) chunks = JsonObject{{"max_tokens", call.options.chunk_tokens}};
+  const auto made = call.on.generations.Create(call.ctx, *call.on.store, call.options.text, chunks);
+  call.say(CommandOutput::kProgress, "building " + made.id + " beside " + call.on.generations.live().generation + "\n");
+  auto built = call.options;
+  built.id = made.id;
+  BuildGeneration({call.ctx, call.on, built, call.say});
+}
+
+/// Questions that were asked, newest first, each once; those of a questions file are labelled.
+std::vector<retrieval::LabelledQuery> QueriesToCompare(const Call& call) {
+  if (!call.options.path.empty()) return LabelledQuestions(call.options.path);
+  std::vector<retrieval::LabelledQuery> out;
+  for (auto& answer : call.on.store->Read(call.ctx, [](data::ReadTx& tx) { return tx.Find<monitoring::Answer>({{}, "asked_us", true, 2000}); }))
+    if (out.size() < 500 && std::none_of(out.begin(), out.end(), [&](const auto& one) { return one.query == answer.question; })) out.push_back({std::move(answer.question), {}});
+  if (out.empty()) throw Error(Code::kFailedPrecondition, "no questions were asked yet; give a file of them with --questions, such as examples/shop/questions.yaml");
+  return out;
+}
+
+void CompareGenerations(const Call& call) {
+  const auto compared = call.on.generations.Compare(call.ctx, *call.on.store, call.on.generations.live().generation, call.options.id, QueriesToCompare(call));
+  char line[256];
+  std::snprintf(line, sizeof line, "%lld questions: %s and %s share %.1f %% of the first ten documents\n", static_cast<long long>(compared.queries), compared.a.c_str(), compared.b.c_str(), 100 * compared.overlap);
+  std::string text = line;
+  if (compared.labelled) {
+    std::snprintf(line, sizeof line, "%lld labelled: nDCG@10 %.3f with %s, %.3f with %s\n", static_cast<long long>(compared.labelled), compared.ndcg_a, compared.a.c_str(), compared.ndcg_b, compared.b.c_str());
+    text += line;
+  }
+  for (const auto& query : compared.differing)
+    if (query.overlap < 0.5) text += std::to_string(static_cast<int>(100 * query.overlap)) + " %  " + query.query.substr(0, 90) + "\n";
+  call.Print(ToJson(compared), text);
+}
+
+void SwitchGeneration(const Call& call) {
+  call.on.generations.Switch(call.ctx, *call.on.store, call.options.id);
+  call.Print(JsonObject{{"live", call.options.id}}, call.options.id + " is live; go back with 'tenfold generations rollback'\n");
+}
+
+void RollbackGeneration(const Call& call) {
+  const auto id = call.on.generations.Rollback(call.ctx, *call.on.store);
+  call.Print(JsonObject{{"live", id}}, id + " is live again\n");
+}
+
+void RemoveGeneration(const Call& call) {
+  call.on.generations.Remove(call.ctx, *call.on.store, call.options.id);
+  call.Print(JsonObject{{"removed", call.options.id}}, "removed " + call.options.id + "\n");
+}
+
 void ListRuns(const Call& call) {
   JsonArray rows;
   std::string text;
@@ -350,6 +433,18 @@ void Define(CLI::App& app, Options& options, CommandFunction& chosen) {
   promote->add_option("--alias", options.alias, "another alias than live");
   promote->add_option("--reason", options.reason, "why");
   add(app, "rollback", "go back to the version before", Rollback)->add_option("--alias", options.alias, "another alias than live");
+  auto* generations = group("generations", "builds of the search index side by side");
+  add(*generations, "list", "all generations, and which is live", ListGenerations);
+  auto* generation = add(*generations, "create", "build another one beside the live one, with what is given changed", CreateGeneration);
+  generation->add_option("--embedder", options.text, "an embedding model of 'tenfold models list', a URL such as openai:https://host/v1#model, or none");
+  generation->add_option("--chunk-tokens", options.chunk_tokens, "largest passage")->check(CLI::Range(8, 8192));
+  add(*generations, "build", "give one every document that it lacks", BuildGeneration)->add_option("id", options.id, "the generation")->required();
+  auto* compare = add(*generations, "compare", "ask the live one and another the same questions", CompareGenerations);
+  compare->add_option("id", options.id, "the other generation")->required();
+  compare->add_option("--questions", options.path, "questions with their documents, as in examples/shop/questions.yaml (default: what was asked)");
+  add(*generations, "switch", "make one live, in one transaction", SwitchGeneration)->add_option("id", options.id, "the generation")->required();
+  add(*generations, "rollback", "make the one before live again", RollbackGeneration);
+  add(*generations, "rm", "remove one with its passages", RemoveGeneration)->add_option("id", options.id, "the generation")->required();
   auto* runs = group("runs", "what was done, and how it went");
   add(*runs, "list", "the newest fifty", ListRuns);
   add(*runs, "show", "one run with its steps", ShowRun)->add_option("id", options.id, "the run")->required();

@@ -51,7 +51,7 @@ std::vector<Endpoint> MakeEndpoints(Services& on) {
   rows.push_back({"GET", "/health", Access::kPublic, 1s, "Says that the process answers.", [](const Context&, const HttpRequest&) { return JsonResponse(JsonObject{{"status", "ok"}}); }, RunsOn::kIo});
   rows.push_back({"GET", "/ready", Access::kPublic, 1s, "Says whether every part is ready, and which is not.",
                   [&on](const Context&, const HttpRequest&) {
-                    const bool followed = on.index.commit() == on.store->commit();
+                    const bool followed = on.generations.live().index->commit() == on.store->commit();
                     const auto live = on.registry->Resolve(registry::kLive)->config.model.generator;
                     const auto loaded = on.GeneratorNames();
                     // A model promoted just now loads with its first question; the passages are quoted by none.
@@ -137,7 +137,7 @@ std::vector<Endpoint> MakeEndpoints(Services& on) {
                                                                                                }})));
   add(interface::MakePedigreeEndpoints(std::make_shared<interface::PedigreeParts>(interface::PedigreeParts{*on.store, *on.runs, *on.registry})));
   add(interface::MakeDocumentViewEndpoints(std::make_shared<interface::DocumentViewParts>(interface::DocumentViewParts{
-      *on.store, [&on](const Context& ctx, const std::string& hash) { return on.originals->Get(ctx, hash); },
+      *on.store, [&on](const Context& ctx, const retrieval::Document& document) { return on.originals->Get(ctx, document); },
       {std::filesystem::read_symlink("/proc/self/exe").string(), "render-page", on.settings.data.sandbox}})));
   add(MakeOperationsEndpoints(on));
   auto document = std::make_shared<std::string>();

@@ -72,17 +72,31 @@ std::int64_t Percentile(std::vector<std::int64_t> values, double share) {
 
 double Share(std::size_t part, std::size_t all) { return all ? static_cast<double>(part) / static_cast<double>(all) : 1; }
 
-}  // namespace
-
-EvalReport Evaluate(Services& on, const Context& ctx, const std::filesystem::path& file, const std::function<void(const EvalResult&)>& on_result) {
+std::vector<EvalQuestion> LoadQuestions(const std::filesystem::path& file) {
   const auto yaml = ReadYaml(file);
-  std::vector<EvalQuestion> questions;
   try {
     const auto& list = yaml.value.is_object() && yaml.value.get_object().contains("questions") ? yaml.value.get_object().at("questions") : yaml.value;
-    questions = FromJson<std::vector<EvalQuestion>>(list);
+    return FromJson<std::vector<EvalQuestion>>(list);
   } catch (const Error& e) {
     RethrowWithLine(e, file, yaml);
   }
+}
+
+}  // namespace
+
+std::vector<retrieval::LabelledQuery> LabelledQuestions(const std::filesystem::path& file) {
+  std::vector<retrieval::LabelledQuery> out;
+  for (auto& question : LoadQuestions(file)) {
+    if (question.cite.empty() && question.cite_all.empty()) continue;
+    retrieval::LabelledQuery query{std::move(question.question), std::move(question.cite)};
+    for (auto& uri : question.cite_all) query.relevant.push_back(std::move(uri));
+    out.push_back(std::move(query));
+  }
+  return out;
+}
+
+EvalReport Evaluate(Services& on, const Context& ctx, const std::filesystem::path& file, const std::function<void(const EvalResult&)>& on_result) {
+  const auto questions = LoadQuestions(file);
   EvalReport report;
   std::size_t with_facts = 0, facts = 0, with_source = 0, cited = 0, to_refuse = 0, refused = 0, passed = 0;
   std::vector<std::int64_t> totals, firsts;

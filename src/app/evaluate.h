@@ -59,6 +59,8 @@ TENFOLD_DESCRIBE(EvalReport, (summary), (results))
 
 /// Errors: kNotFound, kInvalidArgument with file and line.
 EvalReport Evaluate(Services& services, const Context& ctx, const std::filesystem::path& questions, const std::function<void(const EvalResult&)>& on_result);
+/// The questions of such a file whose documents it names, for what is judged without an answer. Errors: as above.
+std::vector<retrieval::LabelledQuery> LabelledQuestions(const std::filesystem::path& questions);
 /// A table by kind, the failures, and the totals.
 std::string ReportInWords(const EvalReport& report);
 

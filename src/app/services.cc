@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "app/backends.h"
+#include "base/log.h"
 #include "data/records.h"
 #include "security/audit.h"
 
@@ -17,6 +18,12 @@ std::vector<data::Table> AllTables() {
                     std::vector{data::TableOf<data::Record>()}})
     for (auto& table : part) tables.push_back(std::move(table));
   return tables;
+}
+
+retrieval::ChunkOptions ChunkOptionsOf(const Settings& settings) {
+  retrieval::ChunkOptions options;
+  options.max_tokens = settings.retrieval.chunk_tokens;
+  return options;
 }
 
 std::filesystem::path PrepareHome(std::filesystem::path home) {
@@ -49,16 +56,25 @@ std::filesystem::path ProgramFolder() { return std::filesystem::read_symlink("/p
 
 Services::Services(std::filesystem::path home_folder, const Settings& chosen, WithModels with_models)
     : home(PrepareHome(std::move(home_folder))), settings(chosen), clock(SystemClock()), lock_(home),
-      embedder(with_models == WithModels::kYes ? OpenEmbedder(settings.models.embedder, CacheFolder() / "models", settings.models) : nullptr), index(embedder ? embedder->dim() : 0), with_models_(with_models) {
+      embedder(with_models == WithModels::kYes ? OpenEmbedder(settings.models.embedder, CacheFolder() / "models", settings.models) : nullptr), generations({[this](const std::string& name) -> std::shared_ptr<models::Embedder> {
+                     if (with_models_ == WithModels::kNo || name == "none") return nullptr;
+                     return name == settings.models.embedder ? embedder : OpenEmbedder(name, CacheFolder() / "models", settings.models);
+                   },
+                   settings.models.embedder, ChunkOptionsOf(settings),
+                   [](data::WriteTx& tx, const Context& ctx, std::string_view action, std::string_view target) { security::AppendAudit(tx, ctx, action, target); }}),
+      with_models_(with_models) {
   store = OpenStore(settings.data.store, home, AllTables());
   objects = OpenObjectStore(settings.data.objects, home);
   originals = std::make_unique<retrieval::Originals>(*store, *objects);
   is_new = store->commit() == 0;
-  store->Follow(index);
+  store->Follow(generations);
+  generations.Begin(*store);
+  if (const auto live = generations.live().generation; with_models == WithModels::kYes && generations.EmbedderOf(live) != settings.models.embedder)
+    Log(LogLevel::kWarning, "the index is made with another embedder than models.embedder; build one with 'tenfold generations create --embedder NAME', then switch", {{"generation", live}, {"index", generations.EmbedderOf(live)}, {"setting", settings.models.embedder}});
   accounts = std::make_unique<security::Accounts>(*store, clock);
   const auto audit = [](data::WriteTx& tx, const Context& ctx, std::string_view action, std::string_view target) { security::AppendAudit(tx, ctx, action, target); };
   registry = std::make_unique<registry::Registry>(*store, audit);
-  retriever = std::make_unique<retrieval::Retriever>(*store, index, embedder.get());
+  retriever = std::make_unique<retrieval::Retriever>(*store, [this] { return generations.live(); });
   tools.push_back(agents::MakeGetOrder(*store));
   tools.push_back(agents::MakeOpenTicket(audit));
   router = std::make_unique<agents::Router>(tools, embedder.get());
@@ -68,13 +84,12 @@ Services::Services(std::filesystem::path home_folder, const Settings& chosen, Wi
   if (strict && settings.data.sandbox != "strict") throw Error(Code::kInvalidArgument, "data.sandbox: must be 'strict' or 'without_landlock'", "data.sandbox");
   ingest.parse = [command = std::vector<std::string>{std::filesystem::read_symlink("/proc/self/exe").string(), "parse-document", strict ? "strict" : "without_landlock"}](
                      const Context& ctx, std::string_view bytes, std::string_view media_type) { return data::ParseInChild(ctx, command, bytes, media_type); };
-  ingest.chunks.max_tokens = settings.retrieval.chunk_tokens;
-  ingest.embedder = embedder.get();
+  ingest.live = [this] { return generations.LiveTools(); };
   ingest.originals = originals.get();
   ingest.open_source = [this](std::string_view url) { return OpenSource(url); };
-  if (embedder) ingest.count_tokens = [this](std::string_view text) { return embedder->CountTokens(text); };
   runs->Register("ingest", retrieval::MakeIngest(*store, std::move(ingest)));
-  if (embedder) runs->Register("embed", retrieval::MakeEmbedMissing(*store, *embedder));
+  runs->Register("build-generation", generations.MakeBuild(*store));
+  if (embedder) runs->Register("embed", retrieval::MakeEmbedMissing(*store, [this] { return generations.LiveTools(); }));
   assistant = std::make_unique<agents::Assistant>(agents::AssistantParts{
       *store, *runs, *retriever, *router, tools, guards, metrics,
       [this](std::string_view name) {
@@ -92,9 +107,9 @@ Services::Services(std::filesystem::path home_folder, const Settings& chosen, Wi
   runs->Register("collect", retrieval::MakeCollect(*originals));
   if (is_new) runs->PutSchedule(system, "collect-originals", "@daily", {"collect", JsonObject{}, ""});
   runs->Resume();
-  if (embedder && index.chunks_without_vector() > 0) runs->Start(system, {"embed", JsonObject{}, ""});
+  if (embedder && generations.live().index->chunks_without_vector() > 0) runs->Start(system, {"embed", JsonObject{}, ""});
   metrics.SetGauge("tenfold_store_commit", "Newest durable commit.", [this] { return static_cast<double>(store->commit()); });
-  metrics.SetGauge("tenfold_index_chunks", "Chunks in the search index.", [this] { return static_cast<double>(index.chunks()); });
+  metrics.SetGauge("tenfold_index_chunks", "Chunks in the search index.", [this] { return static_cast<double>(generations.live().index->chunks()); });
 }
 
 Services::~Services() {

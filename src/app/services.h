@@ -15,7 +15,7 @@
 #include "retrieval/ingest.h"
 #include "retrieval/originals.h"
 #include "retrieval/retriever.h"
-#include "retrieval/chunk_index.h"
+#include "retrieval/generations.h"
 #include "security/accounts.h"
 #include "security/jwt.h"
 #include "security/turn_guards.h"
@@ -95,8 +95,8 @@ class Services {
 
  public:
   Metrics metrics;
-  const std::unique_ptr<models::Embedder> embedder;  ///< null without models
-  retrieval::ChunkIndex index;
+  const std::shared_ptr<models::Embedder> embedder;  ///< of the settings: routes questions and serves /v1/embeddings; null without models
+  retrieval::Generations generations;
   std::unique_ptr<data::Store> store;
   std::unique_ptr<data::ObjectStore> objects;
   std::unique_ptr<retrieval::Originals> originals;

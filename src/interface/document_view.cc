@@ -4,7 +4,6 @@
 #include <charconv>
 
 #include "data/render.h"
-#include "retrieval/document.h"
 
 namespace tenfold::interface {
 namespace {
@@ -69,12 +68,12 @@ HttpResponse DrawPage(const DocumentViewParts& on, const Context& ctx, const Htt
   if (document.media_type == "image/png" || document.media_type == "image/jpeg") {
     if (ReadNumber(request.path_params.at("page"), "page") != 1) throw Error(Code::kInvalidArgument, "page: a picture has one", "page");
     response.content_type = document.media_type;
-    response.body = on.original(ctx, document.content_hash);
+    response.body = on.original(ctx, document);
     return response;
   }
   if (document.media_type != "application/pdf") throw Error(Code::kInvalidArgument, "a document of the type '" + document.media_type + "' has no pages that could be drawn; its text is at /api/documents/{id}");
   response.content_type = "image/png";
-  response.body = data::RenderPdfPage(ctx, on.render_command, on.original(ctx, document.content_hash), ReadNumber(request.path_params.at("page"), "page"));
+  response.body = data::RenderPdfPage(ctx, on.render_command, on.original(ctx, document), ReadNumber(request.path_params.at("page"), "page"));
   return response;
 }
 

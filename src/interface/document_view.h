@@ -7,13 +7,14 @@
 
 #include "base/http.h"
 #include "data/store.h"
+#include "retrieval/document.h"
 
 namespace tenfold::interface {
 
 struct DocumentViewParts {
   data::Store& store;
-  /// The bytes a document was made of, by Document::content_hash.
-  std::function<std::string(const Context&, const std::string& content_hash)> original;
+  /// The bytes a document was made of.
+  std::function<std::string(const Context&, const retrieval::Document& document)> original;
   std::vector<std::string> render_command;  ///< see data::RenderPdfPage
 };
 

@@ -5,7 +5,7 @@
 
 namespace tenfold::retrieval {
 
-ChunkIndex::ChunkIndex(std::size_t dim) : dim_(dim), vectors_(std::max<std::size_t>(1, dim)) {}
+ChunkIndex::ChunkIndex(std::size_t dim, std::string generation) : dim_(dim), generation_(std::move(generation)), vectors_(std::max<std::size_t>(1, dim)) {}
 
 data::Commit ChunkIndex::commit() const {
   const std::shared_lock lock(mutex_);
@@ -32,6 +32,7 @@ void ChunkIndex::Load(data::ReadTx& tx) {
   std::unordered_map<std::string, std::pair<std::string, std::string>> documents;
   for (const auto& document : tx.Find<Document>()) documents[document.id] = {document.label, document.title};
   for (const auto& chunk : tx.Find<Chunk>()) {
+    if (!IsOwn(chunk)) continue;
     const auto& [label, title] = documents[chunk.document];
     PutChunk(chunk, label, title);
   }
@@ -44,7 +45,7 @@ void ChunkIndex::Apply(std::span<const data::Change> changes, data::ReadTx& tx) 
     if (change.table == "chunks") {
       RemoveChunk(change.key);
       const auto chunk = change.kind == data::ChangeKind::kPut ? tx.Get<Chunk>(change.key) : std::nullopt;
-      const auto document = chunk ? tx.Get<Document>(chunk->document) : std::nullopt;
+      const auto document = chunk && IsOwn(*chunk) ? tx.Get<Document>(chunk->document) : std::nullopt;
       if (document) PutChunk(*chunk, document->label, document->title);
     } else if (change.table == "documents" && change.kind == data::ChangeKind::kPut) {
       if (const auto document = tx.Get<Document>(change.key)) Relabel(document->id, document->label);

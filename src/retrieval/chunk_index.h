@@ -11,6 +11,8 @@
 #include "base/context.h"
 #include "data/store.h"
 #include "retrieval/document.h"
+#include "retrieval/passages.h"
+#include "models/embedder.h"
 #include "retrieval/vector_index.h"
 
 namespace tenfold::retrieval {
@@ -26,8 +28,8 @@ struct SearchHit {
 /// Threads: all methods are safe; searches run side by side.
 class ChunkIndex : public data::Follower {
  public:
-  /// `dim` of the embedder; 0 searches words alone.
-  explicit ChunkIndex(std::size_t dim);
+  /// `dim` of the embedder; 0 searches words alone. Passages of other generations than `generation` are not its own; those that name none are of "g1".
+  explicit ChunkIndex(std::size_t dim, std::string generation = kFirstGeneration);
   /// Only chunks whose document carries one of the principal's labels take part, in both scans. `documents`, if given, narrows further.
   /// Fused as in Cormack, Clarke & Büttcher, SIGIR 2009 (k = 60).
   std::vector<SearchHit> Search(const Principal& reader, std::string_view query, std::span<const float> embedding, std::size_t k,
@@ -50,7 +52,10 @@ class ChunkIndex : public data::Follower {
   void RemoveChunk(const std::string& id);
   void Relabel(const std::string& document, const std::string& label);
 
+  bool IsOwn(const Chunk& chunk) const { return (chunk.generation.empty() ? kFirstGeneration : chunk.generation) == generation_; }
+
   const std::size_t dim_;
+  const std::string generation_;
   mutable std::shared_mutex mutex_;
   Bm25Index words_;
   VectorIndex vectors_;
@@ -62,6 +67,13 @@ class ChunkIndex : public data::Follower {
   std::map<std::string, Bitmap, std::less<>> rows_of_label_;
   std::set<std::uint32_t> rows_without_vector_;
   data::Commit commit_ = 0;
+};
+
+/// What questions are searched in, and with what they are embedded.
+struct OpenIndex {
+  std::string generation;
+  std::shared_ptr<const ChunkIndex> index;
+  std::shared_ptr<models::Embedder> embedder;  ///< null: words alone
 };
 
 }  // namespace tenfold::retrieval

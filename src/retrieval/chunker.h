@@ -6,6 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/describe.h"
+
 namespace tenfold::retrieval {
 
 /// text.substr(begin, end - begin) is the chunk; byte offsets, never inside a UTF-8 sequence.
@@ -17,6 +19,7 @@ struct ChunkSpan {
 struct ChunkOptions {
   std::uint32_t max_tokens = 180;  ///< below the 256 tokens MiniLM reads, with room for the headings
 };
+TENFOLD_DESCRIBE(ChunkOptions, (max_tokens, Range{8, 8192}, Doc{"largest passage"}))
 
 using CountTokens = std::function<std::uint32_t(std::string_view)>;
 

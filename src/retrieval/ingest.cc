@@ -9,43 +9,19 @@ namespace tenfold::retrieval {
 std::string SourceIdOf(std::string_view url) { return Sha256Hex(url).substr(0, 24); }
 std::string DocumentIdOf(std::string_view source, std::string_view path) { return Sha256Hex(std::string(source) + "/" + std::string(path)).substr(0, 24); }
 
-void EmbedAll(const Context& ctx, models::Embedder& embedder, std::span<const ToEmbed> documents) {
-  std::vector<std::string> texts;
-  std::vector<std::size_t> counts;
-  for (const auto& [document, chunks] : documents)
-    for (const auto& chunk : chunks) {
-      texts.push_back(TextToEmbed(document->title, chunk.heading, chunk.context.empty() ? chunk.text : chunk.context + "\n" + chunk.text));
-      const auto sentences = ReadSentences(document->text, static_cast<std::size_t>(chunk.begin_byte), static_cast<std::size_t>(chunk.end_byte));
-      for (const auto& sentence : sentences) texts.push_back(TextToEmbed(document->title, chunk.heading, sentence.text));
-      counts.push_back(sentences.size());
-    }
-  if (texts.empty()) return;
-  auto vectors = embedder.Embed(ctx, texts, models::EmbedKind::kPassage);
-  std::size_t next = 0, at = 0;
-  for (const auto& [document, chunks] : documents)
-    for (auto& chunk : chunks) {
-      chunk.embedding = std::move(vectors[next++]);
-      chunk.sentences.clear();
-      for (std::size_t left = counts[at++]; left > 0; --left) AppendQuantised(vectors[next++], chunk.sentences);
-    }
-}
-
-void EmbedChunks(const Context& ctx, models::Embedder& embedder, const Document& document, std::span<Chunk> chunks) {
-  const ToEmbed one{&document, chunks};
-  EmbedAll(ctx, embedder, {&one, 1});
-}
-
-workflows::RunFunction MakeEmbedMissing(data::Store& store, models::Embedder& embedder) {
-  return [&store, &embedder](workflows::RunContext& run) -> Json {
+workflows::RunFunction MakeEmbedMissing(data::Store& store, std::function<GenerationTools()> live) {
+  return [&store, live = std::move(live)](workflows::RunContext& run) -> Json {
+    const auto tools = live();
+    if (!tools.embedder) return JsonObject{{"chunks", 0}};
     const auto system = Context::System("embed");
     std::int64_t done = 0;
     const auto documents = store.Read(system, [](data::ReadTx& tx) { return tx.Find<Document>(); });
     for (const auto& document : documents) {
       run.ctx().Check();
       auto chunks = store.Read(system, [&](data::ReadTx& tx) { return tx.Find<Chunk>(data::Where("document", document.id)); });
-      std::erase_if(chunks, [&](const Chunk& chunk) { return chunk.embedding.size() == embedder.dim(); });
+      std::erase_if(chunks, [&](const Chunk& chunk) { return chunk.embedding.size() == tools.embedder->dim() || (chunk.generation.empty() ? kFirstGeneration : chunk.generation) != tools.id; });
       if (chunks.empty()) continue;
-      EmbedChunks(run.ctx(), embedder, document, chunks);
+      EmbedChunks(run.ctx(), *tools.embedder, document, chunks);
       store.Write(system, [&](data::WriteTx& tx) {
         for (const auto& chunk : chunks)
           if (tx.Get<Chunk>(chunk.id)) tx.Put(chunk);  // unless it went meanwhile
@@ -58,7 +34,8 @@ workflows::RunFunction MakeEmbedMissing(data::Store& store, models::Embedder& em
 
 std::vector<data::Table> IngestTables() {
   return {data::TableOf<Source>(),   data::TableOf<SyncState>(),      data::TableOf<SyncSeen>(), data::TableOf<SourceProblem>(),
-          data::TableOf<Document>(), data::TableOf<DocumentLayout>(), data::TableOf<Chunk>(),    data::TableOf<LineageEdge>(), data::TableOf<SmallOriginal>()};
+          data::TableOf<Document>(), data::TableOf<DocumentLayout>(), data::TableOf<Chunk>(),    data::TableOf<LineageEdge>(), data::TableOf<SmallOriginal>(),
+          data::TableOf<Generation>(), data::TableOf<GenerationDocument>()};
 }
 
 std::int64_t RemoveSource(const Context& ctx, data::Store& store, Originals& originals, std::string_view id, const std::function<void(data::WriteTx&)>& also) {

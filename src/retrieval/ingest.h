@@ -12,6 +12,7 @@
 #include "models/embedder.h"
 #include "retrieval/chunker.h"
 #include "retrieval/document.h"
+#include "retrieval/passages.h"
 #include "retrieval/originals.h"
 #include "workflows/run.h"
 
@@ -121,9 +122,8 @@ struct IngestOptions {
   std::function<std::unique_ptr<data::Source>(std::string_view url)> open_source;
   /// Safe from any thread. Errors: as data::ParseInChild.
   std::function<data::ParsedDocument(const Context& ctx, std::string_view bytes, std::string_view media_type)> parse;
-  ChunkOptions chunks;
-  CountTokens count_tokens = EstimateTokens;  ///< safe from any thread
-  models::Embedder* embedder = nullptr;       ///< may be null; must outlive the runs
+  /// What passages are made with and which generation they belong to, asked anew for each batch.
+  std::function<GenerationTools()> live = [] { return GenerationTools(); };
   Originals* originals = nullptr;             ///< must outlive the runs
   std::size_t parse_threads = 2;
   std::chrono::hours whole_every{24 * 7};  ///< a source that lists changes is listed whole this often, lest one that was missed stays missed
@@ -150,9 +150,7 @@ std::string DocumentIdOf(std::string_view source, std::string_view path);
 /// The id of the source with this URL, as data::Source::url() gives it.
 std::string SourceIdOf(std::string_view url);
 
-/// Fills `embedding` and `sentences` of chunks of one document.
-void EmbedChunks(const Context& ctx, models::Embedder& embedder, const Document& document, std::span<Chunk> chunks);
 /// The run function of kind "embed": embeds what was ingested before there was an embedder. Output {"chunks"}.
-workflows::RunFunction MakeEmbedMissing(data::Store& store, models::Embedder& embedder);
+workflows::RunFunction MakeEmbedMissing(data::Store& store, std::function<GenerationTools()> live);
 
 }  // namespace tenfold::retrieval

@@ -113,7 +113,8 @@ int main(int argc, char** argv) {
   retrieval::IngestOptions options;
   options.open_source = [](std::string_view url) { return data::OpenFolderSource(url.substr(7), {}); };
   options.parse = [](const Context& ctx, std::string_view text, std::string_view media_type) { return data::ParseBytes(ctx, text, media_type); };
-  options.embedder = &embedder;
+  const auto shared = std::shared_ptr<models::Embedder>(&embedder, [](models::Embedder*) {});
+  options.live = [shared] { return retrieval::GenerationTools{retrieval::kFirstGeneration, shared, {}, retrieval::EstimateTokens}; };
   options.originals = &originals;
   runs.Register("ingest", retrieval::MakeIngest(*store, options));
   runs.Resume();

@@ -86,14 +86,15 @@ float DotQuantised(std::span<const float> a, std::span<const std::int8_t> b) {
   return sum / 254.0f;
 }
 
-Retriever::Retriever(data::Store& store, const ChunkIndex& index, models::Embedder* embedder) : store_(store), index_(index), embedder_(embedder) {}
+Retriever::Retriever(data::Store& store, std::function<OpenIndex()> index) : store_(store), index_(std::move(index)) {}
 
 Retrieved Retriever::Retrieve(const Context& ctx, const std::string& asked, const RetrieveOptions& options) const {
   const auto query = WithSynonyms(asked, options.synonyms);
+  const auto searched = index_();
   std::vector<float> embedding;
-  if (embedder_) {
+  if (searched.embedder) {
     const auto span = ctx.Child("embed");
-    embedding = std::move(embedder_->Embed(span, std::span(options.embed_synonyms ? &query : &asked, 1), models::EmbedKind::kQuery).front());
+    embedding = std::move(searched.embedder->Embed(span, std::span(options.embed_synonyms ? &query : &asked, 1), models::EmbedKind::kQuery).front());
   }
   // Re-ranking by sentences reads more passages than it returns: the right one is nearly always among the first twenty, and often not the first.
   const auto candidates = options.with_evidence ? std::max<std::size_t>(20, 2 * options.k) : options.k;
@@ -101,7 +102,7 @@ Retrieved Retriever::Retrieve(const Context& ctx, const std::string& asked, cons
   std::vector<Candidate> found;
   {
     const auto searching = ctx.Child("search");
-    const auto hits = index_.Search(ctx.principal(), query, embedding, candidates, options.documents);
+    const auto hits = searched.index->Search(ctx.principal(), query, embedding, candidates, options.documents);
     searching.span().Set("hits", static_cast<std::int64_t>(hits.size()));
     store_.Read(ctx, [&](data::ReadTx& tx) {
       out.commit = static_cast<std::int64_t>(tx.commit());
@@ -120,17 +121,17 @@ Retrieved Retriever::Retrieve(const Context& ctx, const std::string& asked, cons
   if (!options.with_evidence || out.passages.empty()) return out;
   const auto ranking = ctx.Child("rank sentences");
   if (options.focus.empty()) {
-    Rank(query, embedding, query, embedding, found, options.k, out);
+    Rank(*searched.index, query, embedding, query, embedding, found, options.k, out);
     return out;
   }
   const auto focus = WithSynonyms(options.focus, options.synonyms);
-  const auto focus_embedding = embedder_ ? std::move(embedder_->Embed(ctx, std::span(&options.focus, 1), models::EmbedKind::kQuery).front()) : std::vector<float>();
-  Rank(query, embedding, focus, focus_embedding, found, options.k, out);
+  const auto focus_embedding = searched.embedder ? std::move(searched.embedder->Embed(ctx, std::span(&options.focus, 1), models::EmbedKind::kQuery).front()) : std::vector<float>();
+  Rank(*searched.index, query, embedding, focus, focus_embedding, found, options.k, out);
   return out;
 }
 
-void Retriever::Rank(const std::string& query, std::span<const float> embedding, const std::string& focus, std::span<const float> focus_embedding, const std::vector<Candidate>& candidates, std::size_t k, Retrieved& out) const {
-  const QuestionWords question(query, index_), focus_words(focus, index_);
+void Retriever::Rank(const ChunkIndex& index, const std::string& query, std::span<const float> embedding, const std::string& focus, std::span<const float> focus_embedding, const std::vector<Candidate>& candidates, std::size_t k, Retrieved& out) {
+  const QuestionWords question(query, index), focus_words(focus, index);
   double best_bm25 = 1e-9;
   for (const auto& passage : out.passages) best_bm25 = std::max(best_bm25, passage.bm25);
   struct Ranked {

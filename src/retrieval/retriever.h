@@ -1,5 +1,6 @@
 #pragma once
 /// \file A question to passages the asker may read, and to the sentences of them that answer best.
+#include <functional>
 #include <optional>
 #include <set>
 #include <span>
@@ -66,11 +67,10 @@ struct RetrieveOptions {
 /// Threads: safe; the calling thread computes.
 class Retriever {
  public:
-  /// `embedder` may be null: words alone, then.
-  Retriever(data::Store& store, const ChunkIndex& index, models::Embedder* embedder);
+  /// `index` says what is searched, anew for each question.
+  Retriever(data::Store& store, std::function<OpenIndex()> index);
   /// Only what the caller may read, as of one commit. Errors: kCancelled, kDeadlineExceeded.
   Retrieved Retrieve(const Context& ctx, const std::string& query, const RetrieveOptions& options) const;
-  models::Embedder* embedder() const { return embedder_; }
 
  private:
   struct Candidate {
@@ -78,10 +78,9 @@ class Retriever {
     std::vector<std::int8_t> codes;
   };
   /// Keeps the best `k` of out.passages by passage and sentence scores; fills evidence and support.
-  void Rank(const std::string& query, std::span<const float> embedding, const std::string& focus, std::span<const float> focus_embedding, const std::vector<Candidate>& candidates, std::size_t k, Retrieved& out) const;
+  static void Rank(const ChunkIndex& index, const std::string& query, std::span<const float> embedding, const std::string& focus, std::span<const float> focus_embedding, const std::vector<Candidate>& candidates, std::size_t k, Retrieved& out);
   data::Store& store_;
-  const ChunkIndex& index_;
-  models::Embedder* embedder_;
+  const std::function<OpenIndex()> index_;
 };
 
 /// `query` with what its words are also called here. Whole words, any case.

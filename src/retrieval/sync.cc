@@ -95,6 +95,7 @@ struct Sync::Work {
   std::string bytes, media_type;
   Outcome outcome = Outcome::kRead;
   std::string problem;
+  std::shared_ptr<const GenerationTools> tools;
   Document document;
   std::vector<Chunk> chunks;
   data::ParsedDocument parsed;  // without its text
@@ -102,6 +103,7 @@ struct Sync::Work {
 };
 
 struct Sync::Batch {
+  std::shared_ptr<const GenerationTools> tools;
   std::vector<std::shared_ptr<Work>> works;
   std::size_t bytes = 0;
   bool last = false;
@@ -118,7 +120,7 @@ Sync::Sync(data::Store& store, const IngestOptions& options, workflows::RunConte
       ctx_(run.ctx()),
       system_(Context::System("ingest")),
       request_(FromJson<IngestRequest>(run.input(), Unknown::kIgnore)),
-      chunk_options_(options.chunks) {
+      chunk_options_(options.live().chunks) {
   const auto now = ctx_.clock().Now();
   rest_at_ = now + std::min<TimePoint::duration>(options.rest_after, (ctx_.deadline() - now) / 2);
 }
@@ -442,8 +444,14 @@ std::vector<std::int8_t> Sync::TakeSeen() {
   return out;
 }
 
+std::unique_ptr<Sync::Batch> Sync::MakeBatch() const {
+  auto batch = std::make_unique<Batch>();
+  batch->tools = std::make_shared<const GenerationTools>(options_.live());
+  return batch;
+}
+
 void Sync::WorkOff() {
-  filling_ = std::make_unique<Batch>();
+  filling_ = MakeBatch();
   batch_begun_ = ctx_.clock().Now();
   for (auto& one : pending_) {
     ctx_.Check();
@@ -451,7 +459,7 @@ void Sync::WorkOff() {
     if (filling_->works.size() < batch_limit_ && filling_->bytes < kMaxBatchBytes && ctx_.clock().Now() - batch_begun_ < kSlowBatch) continue;
     if (parsing_) Commit(std::move(parsing_), false);
     parsing_ = std::move(filling_);
-    filling_ = std::make_unique<Batch>();
+    filling_ = MakeBatch();
     RestIfLate();
   }
   pending_.clear();
@@ -464,6 +472,7 @@ void Sync::WorkOff() {
 void Sync::Start(Pending pending) {
   auto work = std::make_shared<Work>();
   work->pending = std::move(pending);
+  work->tools = filling_->tools;
   const auto& item = work->pending.item;
   try {
     auto content = source_->Read(ctx_, item);
@@ -517,15 +526,7 @@ void Sync::Build(Work& work) const {
     document.fingerprint = item.fingerprint + chunk_mark_;
     document.metadata = std::move(work.parsed.metadata);
     for (const auto& [name, value] : item.metadata) document.metadata[name] = value;
-    for (const auto& span : ChunkText(document.text, chunk_options_, options_.count_tokens))
-      work.chunks.push_back({document.id + "/" + std::to_string(document.version) + "/" + std::to_string(work.chunks.size()),
-                             document.id,
-                             static_cast<std::int64_t>(span.begin),
-                             static_cast<std::int64_t>(span.end),
-                             span.heading,
-                             document.text.substr(span.begin, span.end - span.begin),
-                             {},
-                             {}});
+    work.chunks = ChunkDocument(document, *work.tools);
   } catch (const Error& e) {
     if (ctx_.done()) throw;
     work.outcome = e.code() == Code::kUnavailable ? Outcome::kTrouble : Outcome::kUnreadable;
@@ -565,7 +566,7 @@ void Sync::Commit(std::unique_ptr<Batch> batch, bool last) {
     must_look_ |= head && work->outcome != Outcome::kRead && work->outcome != Outcome::kSameBytes;
   }
   done_ += static_cast<std::int64_t>(batch->works.size());
-  if (options_.embedder) EmbedAll(ctx_, *options_.embedder, to_embed);
+  if (batch->tools->embedder) EmbedAll(ctx_, *batch->tools->embedder, to_embed);
   batch->held = options_.originals->Keep(system_, bytes);
   Settle();
   batch->last = last && !listed_all_;
@@ -586,6 +587,7 @@ void Sync::Commit(std::unique_ptr<Batch> batch, bool last) {
 
 void Sync::WriteBatch(data::WriteTx& tx, const Batch& batch) const {
   CheckMine(tx);
+  Generations::CheckLive(tx, batch.tools->id);
   for (const auto& work : batch.works) {
     const auto& id = work->pending.id;
     switch (work->outcome) {
@@ -593,6 +595,7 @@ void Sync::WriteBatch(data::WriteTx& tx, const Batch& batch) const {
         if (work->pending.head) tx.Delete<Document>(id);
         tx.Put(work->document);
         for (const auto& chunk : work->chunks) tx.Put(chunk);
+        Generations::MarkDone(tx, batch.tools->id, id);
         Originals::PutSmall(tx, id, work->bytes);
         if (!work->parsed.layout.empty()) tx.Put(DocumentLayout{id, work->parsed.layout, work->parsed.pages});
         tx.Put(LineageEdge{"parsed/" + id, source_id_, id, "parsed", run_.id()});
@@ -632,7 +635,22 @@ void Sync::WriteBatch(data::WriteTx& tx, const Batch& batch) const {
 void Sync::Settle() {
   if (!committing_) return;
   const auto batch = std::move(committing_);
-  batch->write->Wait();
+  try {
+    batch->write->Wait();
+  } catch (const Error& e) {
+    // Another generation became live while this batch was made: its passages are made again for that one.
+    auto tools = std::make_shared<const GenerationTools>(options_.live());
+    if (e.code() != Code::kAborted || tools->id == batch->tools->id) throw;
+    batch->tools = std::move(tools);
+    std::vector<ToEmbed> to_embed;
+    for (auto& work : batch->works) {
+      if (work->outcome != Outcome::kRead) continue;
+      work->chunks = ChunkDocument(work->document, *batch->tools);
+      to_embed.push_back({&work->document, work->chunks});
+    }
+    if (batch->tools->embedder) EmbedAll(ctx_, *batch->tools->embedder, to_embed);
+    store_.Write(system_, [&](data::WriteTx& tx) { WriteBatch(tx, *batch); });
+  }
   batch->held.reset();
   if (!batch->seen.empty()) ++seen_rows_;
   std::vector<std::string> forgotten;

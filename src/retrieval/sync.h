@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/executor.h"
+#include "retrieval/generations.h"
 #include "retrieval/ingest.h"
 
 namespace tenfold::retrieval {
@@ -25,13 +26,6 @@ struct DocumentHead {
 };
 TENFOLD_DESCRIBE(DocumentHead, (id), (uri), (title), (label), (content_hash), (version), (fingerprint))
 TENFOLD_TABLE(DocumentHead, "documents", id)
-
-struct ToEmbed {
-  const Document* document;
-  std::span<Chunk> chunks;
-};
-/// As EmbedChunks, for many documents in one call of the embedder.
-void EmbedAll(const Context& ctx, models::Embedder& embedder, std::span<const ToEmbed> documents);
 
 /// Threads: one, that of the run; it has a pool for parsing.
 class Sync {
@@ -72,6 +66,7 @@ class Sync {
   /// Reads an item and has it parsed. Nothing if it is gone or the source is in trouble, which is noted.
   void Start(Pending pending);
   void Build(Work& work) const;
+  std::unique_ptr<Batch> MakeBatch() const;
   /// Waits for the batch's parsing, embeds it and begins its commit.
   void Commit(std::unique_ptr<Batch> batch, bool last);
   void WriteBatch(data::WriteTx& tx, const Batch& batch) const;

@@ -1,0 +1,385 @@
+#include "retrieval/backends/postgresql.h"
+
+#include <algorithm>
+#include <charconv>
+#include <condition_variable>
+#include <mutex>
+
+#include "data/postgresql_client.h"
+#include "retrieval/backends/remote.h"
+#include "retrieval/tokenize.h"
+
+namespace tenfold::retrieval {
+namespace {
+
+constexpr std::size_t kConnections = 4;
+
+std::string Number(double value) {
+  char text[40];
+  return std::string(text, std::to_chars(text, text + sizeof text, value).ptr);
+}
+
+std::string VectorText(std::span<const float> vector) {
+  std::string out = "[";
+  for (const float x : vector) {
+    char text[24];
+    out += (out.size() > 1 ? "," : "") + std::string(text, std::to_chars(text, text + sizeof text, x).ptr);
+  }
+  return out + "]";
+}
+
+/// A one-dimensional array literal of texts.
+std::string ArrayText(const std::vector<std::string>& texts) {
+  std::string out = "{";
+  for (const auto& text : texts) {
+    out += out.size() > 1 ? ",\"" : "\"";
+    for (const char c : text) {
+      if (c == '"' || c == '\\') out += '\\';
+      out += c;
+    }
+    out += '"';
+  }
+  return out + "}";
+}
+
+/// Stems in their order, each quoted, so that nothing in them is an operator of to_tsvector or to_tsquery.
+std::vector<std::string> Stems(std::string_view text) {
+  std::vector<std::string> out;
+  ForEachWord(text, [&](std::string_view stem) { out.emplace_back(stem); });
+  return out;
+}
+
+std::string LexemeText(const std::string& stem) {
+  std::string out = "'";
+  for (const char c : stem) {
+    if (c == '\'' || c == '\\') out += c;
+    out += c;
+  }
+  return out + "'";
+}
+
+/// A tsvector literal: 'stem':1,4 'other':2
+std::string TsVector(std::string_view text) {
+  std::map<std::string, std::vector<std::size_t>> places;
+  std::size_t at = 0;
+  for (auto& stem : Stems(text)) {
+    ++at;
+    if (auto& list = places[std::move(stem)]; at < 16'384 && list.size() < 255) list.push_back(at);  // what a tsvector can hold
+  }
+  std::string out;
+  for (const auto& [stem, list] : places) {
+    out += (out.empty() ? "" : " ") + LexemeText(stem);
+    for (std::size_t i = 0; i < list.size(); ++i) out += (i ? "," : ":") + std::to_string(list[i]);
+  }
+  return out;
+}
+
+std::string TsQuery(std::string_view text) {
+  std::string out;
+  for (const auto& stem : Stems(text)) out += (out.empty() ? "" : " | ") + LexemeText(stem);
+  return out;
+}
+
+/// A statement being written: its text and the values of its $n.
+class Statement {
+ public:
+  std::string text;
+  data::PostgresqlParameters parameters;
+  std::string Bind(std::string value) {
+    parameters.emplace_back(std::move(value));
+    return "$" + std::to_string(parameters.size());
+  }
+};
+
+/// A filter as a condition over the column `metadata` (jsonb). Absent fields make a comparison NULL, so each is closed with COALESCE: NOT is then exact.
+std::string ConditionOf(const Filter& filter, Statement& statement) {
+  using Op = Filter::Op;
+  const auto json = [&](const Json& value) { return statement.Bind(ToText(value)) + "::jsonb"; };
+  const auto field = [&] { return "metadata->" + statement.Bind(filter.field); };
+  const auto equal = [&](const Json& value) {
+    // A list holds what one of its elements is: jsonb's @> of a list and a scalar says just that, and of two scalars that they are equal.
+    return "COALESCE(" + field() + " @> " + json(value) + ", false)";
+  };
+  const auto any = [&] {
+    std::string out = "(false";
+    for (const auto& value : filter.values) out += " OR " + equal(value);
+    return out + ")";
+  };
+  const auto compare = [&](const char* op) {
+    const auto& value = filter.values.at(0);
+    if (value.is_number()) return "COALESCE(CASE WHEN jsonb_typeof(" + field() + ") = 'number' THEN (metadata->>" + statement.Bind(filter.field) + ")::float8 " + op + " " + statement.Bind(Number(value.to_number<double>())) + "::float8 END, false)";
+    if (value.is_string()) return "COALESCE(CASE WHEN jsonb_typeof(" + field() + ") = 'string' THEN (metadata->>" + statement.Bind(filter.field) + ") COLLATE \"C\" " + op + " " + statement.Bind(std::string(AsView(value.get_string()))) + " END, false)";
+    return std::string("false");
+  };
+  switch (filter.op) {
+    case Op::kAnd:
+    case Op::kOr: {
+      std::string out = filter.op == Op::kAnd ? "(true" : "(false";
+      for (const auto& part : filter.parts) out += (filter.op == Op::kAnd ? " AND " : " OR ") + ConditionOf(part, statement);
+      return out + ")";
+    }
+    case Op::kNot: return "(NOT " + ConditionOf(filter.parts.at(0), statement) + ")";
+    case Op::kEqual: return equal(filter.values.at(0));
+    case Op::kNotEqual: return "(NOT " + equal(filter.values.at(0)) + ")";
+    case Op::kIn: return any();
+    case Op::kNotIn: return "(NOT " + any() + ")";
+    case Op::kExists: return std::string(filter.values.at(0).as_bool() ? "" : "NOT ") + "(metadata ? " + statement.Bind(filter.field) + ")";
+    case Op::kLess: return compare("<");
+    case Op::kLessOrEqual: return compare("<=");
+    case Op::kGreater: return compare(">");
+    case Op::kGreaterOrEqual: return compare(">=");
+    case Op::kWithin: {
+      // Great-circle distance on a sphere of 6,371,008.8 m, the haversine formula, as Filter::Matches.
+      const auto lat = "radians((metadata->" + statement.Bind(filter.field) + "->>'lat')::float8)", lon = "radians((metadata->" + statement.Bind(filter.field) + "->>'lon')::float8)";
+      const auto lat0 = "radians(" + statement.Bind(Number(filter.values.at(0).to_number<double>())) + "::float8)", lon0 = "radians(" + statement.Bind(Number(filter.values.at(1).to_number<double>())) + "::float8)";
+      return "COALESCE(CASE WHEN jsonb_typeof(" + field() + ") = 'object' THEN 2 * 6371008.8 * asin(least(1, sqrt(pow(sin((" + lat + " - " + lat0 + ") / 2), 2) + cos(" + lat0 + ") * cos(" + lat + ") * pow(sin((" + lon + " - " + lon0 +
+             ") / 2), 2)))) <= " + statement.Bind(Number(filter.values.at(2).to_number<double>())) + "::float8 END, false)";
+    }
+  }
+  return "false";
+}
+
+/// Connections, lent to one call each.
+class Connections {
+ public:
+  Connections(data::PostgresqlPlace place, std::string password) : place_(std::move(place)), password_(std::move(password)) {}
+  struct GiveBack {
+    Connections* to;
+    void operator()(data::PostgresqlClient* client) const {
+      const std::lock_guard lock(to->mutex_);
+      --to->lent_;
+      to->free_.emplace_back(client);
+      to->returned_.notify_one();
+    }
+  };
+  /// Waits for one. Errors: kCancelled, kDeadlineExceeded.
+  std::unique_ptr<data::PostgresqlClient, GiveBack> Lend(const Context& ctx) {
+    std::unique_lock lock(mutex_);
+    while (free_.empty() && lent_ >= kConnections) {
+      ctx.Check();
+      returned_.wait_for(lock, std::chrono::milliseconds(50));
+    }
+    std::unique_ptr<data::PostgresqlClient> client;
+    if (free_.empty()) {
+      client = std::make_unique<data::PostgresqlClient>(place_, password_);
+    } else {
+      client = std::move(free_.back());
+      free_.pop_back();
+    }
+    ++lent_;
+    return {client.release(), GiveBack{this}};
+  }
+
+ private:
+  const data::PostgresqlPlace place_;
+  const std::string password_;
+  std::mutex mutex_;
+  std::condition_variable returned_;
+  std::vector<std::unique_ptr<data::PostgresqlClient>> free_;
+  std::size_t lent_ = 0;
+};
+
+class PostgresqlIndex : public SearchIndex {
+ public:
+  PostgresqlIndex(const Context& ctx, data::PostgresqlPlace place, const PostgresqlIndexOptions& options) : options_(options), table_(TableIn(place)), connections_(std::move(place), options.password) {
+    const auto lease = connections_.Lend(ctx);
+    auto& client = *lease;
+    try {
+      client.Run(ctx, "CREATE EXTENSION IF NOT EXISTS vector");
+    } catch (const Error& e) {
+      if (client.Run(ctx, "SELECT 1 FROM pg_extension WHERE extname = 'vector'").rows() == 0)
+        throw Error(Code::kFailedPrecondition, "postgresql: the extension 'vector' (pgvector) is not there and cannot be made: " + e.message());
+    }
+    // Two processes that make the table at the same time wait for each other.
+    data::PostgresqlTransaction transaction(ctx, client, data::PostgresqlTransaction::Mode::kReadWrite);
+    client.Run(ctx, "SELECT pg_advisory_xact_lock(hashtext($1))", {{table_}});
+    client.Run(ctx, "CREATE TABLE IF NOT EXISTS " + table_ + " (name_space text NOT NULL COLLATE \"C\", id text NOT NULL COLLATE \"C\", grp text NOT NULL, access text[] NOT NULL, title text NOT NULL, heading text NOT NULL, body text NOT NULL, embedding vector" +
+                        (options_.dim ? "(" + std::to_string(options_.dim) + ")" : std::string()) + ", words tsvector NOT NULL, metadata jsonb NOT NULL, PRIMARY KEY (name_space, id))");
+    const auto typed = client.Run(ctx, "SELECT atttypmod FROM pg_attribute WHERE attrelid = $1::regclass AND attname = 'embedding'", {{table_}});
+    if (typed.rows() == 1 && options_.dim && typed.text(0, 0) != std::to_string(options_.dim)) throw Error(Code::kInvalidArgument, "postgresql: the vectors of " + table_ + " have " + typed.text(0, 0) + " dimensions, " + std::to_string(options_.dim) + " are needed");
+    const auto suffix = [&](const char* what) { return data::QuoteSqlName("tf_" + std::to_string(std::hash<std::string>{}(table_) % 1'000'000'000) + what); };
+    client.Run(ctx, "CREATE INDEX IF NOT EXISTS " + suffix("_words") + " ON " + table_ + " USING gin (words)");
+    client.Run(ctx, "CREATE INDEX IF NOT EXISTS " + suffix("_meta") + " ON " + table_ + " USING gin (metadata jsonb_path_ops)");
+    client.Run(ctx, "CREATE INDEX IF NOT EXISTS " + suffix("_grp") + " ON " + table_ + " (name_space, grp)");
+    transaction.Commit(ctx);
+  }
+
+  std::size_t dim() const override { return options_.dim; }
+  Metric metric() const override { return options_.metric; }
+
+  void Write(const Context& ctx, std::string_view name_space, std::span<const IndexChange> changes) override {
+    CheckChanges(changes, options_.dim, options_.metric);
+    const auto lease = connections_.Lend(ctx);
+    auto& client = *lease;
+    data::PostgresqlTransaction transaction(ctx, client, data::PostgresqlTransaction::Mode::kReadWrite);
+    const std::string where = " WHERE name_space = $1 AND id = $2";
+    for (const auto& change : changes) {
+      const auto& record = change.record;
+      const data::PostgresqlParameters key{std::string(name_space), record.id};
+      auto parameters = key;
+      switch (change.kind) {
+        case IndexChange::Kind::kPut:
+          for (auto value : {record.group, ArrayText(LabelsOf(record.access)), record.title, record.heading, record.text}) parameters.emplace_back(std::move(value));
+          parameters.push_back(record.vector.empty() ? std::nullopt : std::optional(VectorText(record.vector)));
+          parameters.emplace_back(TsVector(record.title + "\n" + record.heading + "\n" + record.text));
+          parameters.emplace_back(ToText(record.metadata));
+          client.Run(ctx, "INSERT INTO " + table_ + " VALUES ($1, $2, $3, $4::text[], $5, $6, $7, $8::vector, $9::tsvector, $10::jsonb) ON CONFLICT (name_space, id) DO UPDATE SET grp = EXCLUDED.grp, access = EXCLUDED.access, title = EXCLUDED.title, heading = EXCLUDED.heading, body = EXCLUDED.body, embedding = EXCLUDED.embedding, words = EXCLUDED.words, metadata = EXCLUDED.metadata",
+                     parameters);
+          break;
+        case IndexChange::Kind::kDelete: client.Run(ctx, "DELETE FROM " + table_ + where, key); break;
+        case IndexChange::Kind::kSetAccess:
+          parameters.emplace_back(ArrayText(LabelsOf(record.access)));
+          client.Run(ctx, "UPDATE " + table_ + " SET access = $3::text[]" + where, parameters);
+          break;
+        case IndexChange::Kind::kSetMetadata:
+          parameters.emplace_back(ToText(record.metadata));
+          client.Run(ctx, "UPDATE " + table_ + " SET metadata = $3::jsonb" + where, parameters);
+          break;
+      }
+    }
+    transaction.Commit(ctx);
+  }
+
+  IndexResult Search(const Context& ctx, std::string_view name_space, const IndexQuery& query) override {
+    CheckQuery(query, options_.dim);
+    const auto lease = connections_.Lend(ctx);
+    auto& client = *lease;
+    // One snapshot for both lists and the facets: nobody is found in one state and counted in another.
+    data::PostgresqlTransaction transaction(ctx, client, data::PostgresqlTransaction::Mode::kReadOnly);
+    client.RunScript(ctx, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ");
+    IndexResult out;
+    const auto limit = std::to_string(DepthOf(query));
+    const std::string vector_column = query.diversity > 0 ? ", embedding" : "";
+    if (query.text.empty() && query.vector.empty()) {
+      Statement statement;
+      const auto where = WhereOf(ctx.principal(), name_space, query, statement);
+      const auto rows = client.Run(ctx, "SELECT id, grp FROM " + table_ + where + " ORDER BY id LIMIT " + std::to_string(query.k) + " OFFSET " + std::to_string(query.offset), statement.parameters);
+      for (int r = 0; r < rows.rows(); ++r) out.hits.push_back({rows.text(r, 0), rows.text(r, 1), 0, 0, 0});
+    } else {
+      std::vector<RemoteHit> words, vectors;
+      if (const auto asked = TsQuery(query.text); !asked.empty()) {
+        Statement statement;
+        const auto where = WhereOf(ctx.principal(), name_space, query, statement);
+        const auto terms = statement.Bind(asked) + "::tsquery";
+        words = HitsOf(client.Run(ctx, "SELECT id, grp, ts_rank_cd(words, " + terms + ", 1)" + vector_column + " FROM " + table_ + where + " AND words @@ " + terms + " ORDER BY 3 DESC, id LIMIT " + limit, statement.parameters));
+      }
+      if (!query.vector.empty()) {
+        Statement statement;
+        const auto where = WhereOf(ctx.principal(), name_space, query, statement);
+        vectors = HitsOf(client.Run(ctx, "SELECT id, grp, " + ScoreOf(statement.Bind(VectorText(query.vector))) + vector_column + " FROM " + table_ + where + " AND embedding IS NOT NULL ORDER BY 3 DESC, id LIMIT " + limit, statement.parameters));
+      }
+      out = Combine(query, std::move(words), std::move(vectors));
+    }
+    for (const auto& facet : query.facets) {
+      Statement statement;
+      const auto where = WhereOf(ctx.principal(), name_space, query, statement);
+      const auto field = "metadata->" + statement.Bind(facet);
+      const auto rows = client.Run(ctx, "SELECT value, count(*) FROM " + table_ + " CROSS JOIN LATERAL jsonb_array_elements(CASE jsonb_typeof(" + field + ") WHEN 'array' THEN " + field + " ELSE jsonb_build_array(" + field + ") END) AS value" + where + " AND metadata ? " +
+                                            statement.Bind(facet) + " AND jsonb_typeof(value) <> 'object' GROUP BY value ORDER BY 2 DESC, value::text LIMIT 100",
+                                   statement.parameters);
+      auto& counts = out.facets[facet];
+      for (int r = 0; r < rows.rows(); ++r) counts.push_back({ParseJson(rows.text(r, 0)), std::stoll(rows.text(r, 1))});
+    }
+    return out;
+  }
+
+  std::vector<IndexRecord> Fetch(const Context& ctx, std::string_view name_space, std::span<const std::string> ids) override {
+    const auto lease = connections_.Lend(ctx);
+    auto& client = *lease;
+    const auto rows = client.Run(ctx, "SELECT t.id, grp, array_to_string(access, ','), title, heading, body, embedding, metadata FROM " + table_ + " t JOIN unnest($2::text[]) WITH ORDINALITY AS asked(id, place) ON t.id = asked.id WHERE name_space = $1 ORDER BY place",
+                                 {std::string(name_space), ArrayText({ids.begin(), ids.end()})});
+    std::vector<IndexRecord> out;
+    for (int r = 0; r < rows.rows(); ++r) {
+      IndexRecord record{rows.text(r, 0), rows.text(r, 1), rows.text(r, 2), rows.text(r, 3), rows.text(r, 4), rows.text(r, 5), {}, ParseJson(rows.text(r, 7)).as_object()};
+      if (!ctx.principal().MayRead(record.access)) continue;
+      if (const auto vector = rows.at(r, 6)) record.vector = VectorOf(*vector);
+      out.push_back(std::move(record));
+    }
+    return out;
+  }
+
+  std::vector<std::string> List(const Context& ctx, std::string_view name_space, std::string_view prefix, std::string_view after, std::size_t limit) override {
+    const auto lease = connections_.Lend(ctx);
+    auto& client = *lease;
+    Statement statement;
+    auto where = WhereOf(ctx.principal(), name_space, {}, statement);
+    if (!prefix.empty()) where += " AND starts_with(id, " + statement.Bind(std::string(prefix)) + ")";
+    if (!after.empty()) where += " AND id > " + statement.Bind(std::string(after));
+    const auto rows = client.Run(ctx, "SELECT id FROM " + table_ + where + " ORDER BY id LIMIT " + std::to_string(limit), statement.parameters);
+    std::vector<std::string> out;
+    for (int r = 0; r < rows.rows(); ++r) out.push_back(rows.text(r, 0));
+    return out;
+  }
+
+  std::vector<NamespaceInfo> Namespaces(const Context& ctx) override {
+    const auto lease = connections_.Lend(ctx);
+    auto& client = *lease;
+    const auto rows = client.Run(ctx, "SELECT name_space, count(*) FROM " + table_ + " GROUP BY name_space ORDER BY name_space");
+    std::vector<NamespaceInfo> out;
+    for (int r = 0; r < rows.rows(); ++r) out.push_back({rows.text(r, 0), std::stoll(rows.text(r, 1))});
+    return out;
+  }
+
+  void DeleteNamespace(const Context& ctx, std::string_view name_space) override {
+    const auto lease = connections_.Lend(ctx);
+    lease->Run(ctx, "DELETE FROM " + table_ + " WHERE name_space = $1", {std::string(name_space)});
+  }
+
+ private:
+  /// " WHERE …" of namespace, readers, groups and filter: what does not pass is never scored.
+  std::string WhereOf(const Principal& reader, std::string_view name_space, const IndexQuery& query, Statement& statement) const {
+    auto out = " WHERE name_space = " + statement.Bind(std::string(name_space));
+    if (const auto labels = LabelsToMatch(reader)) out += " AND access && " + statement.Bind(ArrayText(*labels)) + "::text[]";
+    if (query.groups) out += " AND grp = ANY(" + statement.Bind(ArrayText(*query.groups)) + "::text[])";
+    if (!query.filter.is_all()) out += " AND " + ConditionOf(query.filter, statement);
+    return out;
+  }
+
+  std::string ScoreOf(const std::string& vector) const {
+    switch (options_.metric) {
+      case Metric::kCosine: return "1 - (embedding <=> " + vector + "::vector)";
+      case Metric::kDot: return "-(embedding <#> " + vector + "::vector)";
+      case Metric::kEuclidean: return "-pow(embedding <-> " + vector + "::vector, 2)";
+    }
+    return "0";
+  }
+
+  static std::vector<float> VectorOf(std::string_view text) {
+    std::vector<float> out;
+    for (const char *at = text.data() + 1, *end = text.data() + text.size() - 1; at < end; ++at) {
+      float x = 0;
+      at = std::from_chars(at, end, x).ptr;
+      out.push_back(x);
+    }
+    return out;
+  }
+
+  static std::vector<RemoteHit> HitsOf(const data::PostgresqlResult& rows) {
+    std::vector<RemoteHit> out;
+    for (int r = 0; r < rows.rows(); ++r) {
+      RemoteHit hit{rows.text(r, 0), rows.text(r, 1)};
+      hit.score = std::strtof(rows.text(r, 2).c_str(), nullptr);
+      if (rows.columns() > 3)
+        if (const auto vector = rows.at(r, 3)) hit.vector = VectorOf(*vector);
+      out.push_back(std::move(hit));
+    }
+    return out;
+  }
+
+  static std::string TableIn(const data::PostgresqlPlace& place) {
+    const auto table = place.own.find("table");
+    return data::QuoteSqlPath(table == place.own.end() ? "tenfold_records" : table->second);
+  }
+
+  const PostgresqlIndexOptions options_;
+  const std::string table_;
+  Connections connections_;
+};
+
+}  // namespace
+
+std::unique_ptr<SearchIndex> OpenPostgresqlIndex(const Context& ctx, std::string_view url, const PostgresqlIndexOptions& options) {
+  return std::make_unique<PostgresqlIndex>(ctx, data::ParsePostgresqlUrl(url, {"table"}), options);
+}
+
+}  // namespace tenfold::retrieval

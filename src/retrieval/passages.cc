@@ -1,0 +1,49 @@
+#include "retrieval/passages.h"
+
+#include "retrieval/retriever.h"
+
+namespace tenfold::retrieval {
+
+std::vector<Chunk> ChunkDocument(const Document& document, const GenerationTools& tools) {
+  std::vector<Chunk> out;
+  for (const auto& span : ChunkText(document.text, tools.chunks, tools.count_tokens)) {
+    Chunk chunk;
+    chunk.id = document.id + "/" + tools.id + "/" + std::to_string(document.version) + "/" + std::to_string(out.size());
+    chunk.document = document.id;
+    chunk.begin_byte = static_cast<std::int64_t>(span.begin);
+    chunk.end_byte = static_cast<std::int64_t>(span.end);
+    chunk.heading = span.heading;
+    chunk.text = document.text.substr(span.begin, span.end - span.begin);
+    chunk.generation = tools.id;
+    out.push_back(std::move(chunk));
+  }
+  return out;
+}
+
+void EmbedAll(const Context& ctx, models::Embedder& embedder, std::span<const ToEmbed> documents) {
+  std::vector<std::string> texts;
+  std::vector<std::size_t> counts;
+  for (const auto& [document, chunks] : documents)
+    for (const auto& chunk : chunks) {
+      texts.push_back(TextToEmbed(document->title, chunk.heading, chunk.context.empty() ? chunk.text : chunk.context + "\n" + chunk.text));
+      const auto sentences = ReadSentences(document->text, static_cast<std::size_t>(chunk.begin_byte), static_cast<std::size_t>(chunk.end_byte));
+      for (const auto& sentence : sentences) texts.push_back(TextToEmbed(document->title, chunk.heading, sentence.text));
+      counts.push_back(sentences.size());
+    }
+  if (texts.empty()) return;
+  auto vectors = embedder.Embed(ctx, texts, models::EmbedKind::kPassage);
+  std::size_t next = 0, at = 0;
+  for (const auto& [document, chunks] : documents)
+    for (auto& chunk : chunks) {
+      chunk.embedding = std::move(vectors[next++]);
+      chunk.sentences.clear();
+      for (std::size_t left = counts[at++]; left > 0; --left) AppendQuantised(vectors[next++], chunk.sentences);
+    }
+}
+
+void EmbedChunks(const Context& ctx, models::Embedder& embedder, const Document& document, std::span<Chunk> chunks) {
+  const ToEmbed one{&document, chunks};
+  EmbedAll(ctx, embedder, {&one, 1});
+}
+
+}  // namespace tenfold::retrieval

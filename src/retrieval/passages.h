@@ -1,0 +1,35 @@
+#pragma once
+/// \file From a document to its passages: what those of one generation of the index are made with, and how.
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "models/embedder.h"
+#include "retrieval/chunker.h"
+#include "retrieval/document.h"
+
+namespace tenfold::retrieval {
+
+inline constexpr const char* kFirstGeneration = "g1";
+
+struct GenerationTools {
+  std::string id = kFirstGeneration;
+  std::shared_ptr<models::Embedder> embedder = nullptr;  ///< null: words alone
+  ChunkOptions chunks = {};
+  CountTokens count_tokens = EstimateTokens;  ///< safe from any thread
+};
+
+/// The passages of a document, not embedded.
+std::vector<Chunk> ChunkDocument(const Document& document, const GenerationTools& tools);
+
+struct ToEmbed {
+  const Document* document;
+  std::span<Chunk> chunks;
+};
+/// Fills `embedding` and `sentences` of passages of many documents in one call of the embedder.
+void EmbedAll(const Context& ctx, models::Embedder& embedder, std::span<const ToEmbed> documents);
+/// The same for one.
+void EmbedChunks(const Context& ctx, models::Embedder& embedder, const Document& document, std::span<Chunk> chunks);
+
+}  // namespace tenfold::retrieval
