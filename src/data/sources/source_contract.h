@@ -42,6 +42,8 @@ class SourceFixture {
   virtual std::size_t more_than_a_page() const { return 0; }
   /// Whether a listing of changes names what was removed. If not, the source must end its cursors by kFailedPrecondition or give none.
   virtual bool changes_name_removed() const { return true; }
+  /// False if what is there never changes (a message): then Put() of a name that is there takes that document away and adds another, under another path.
+  virtual bool documents_change() const { return true; }
 };
 
 /// A server as a child process, in its own process group; stopped with the object.
@@ -88,7 +90,12 @@ class PythonServer {
 /// A TCP port that was free a moment ago, for servers that cannot choose one themselves.
 std::uint16_t FindFreePort();
 
-// Each in the test file of its back end.
-std::unique_ptr<SourceFixture> MakeFolderFixture();  // folder_test.cc
+// Each in the test file of its back end. Null if its server cannot be had here.
+std::unique_ptr<SourceFixture> MakeFolderFixture();      // folder_test.cc
+std::unique_ptr<SourceFixture> MakePostgresqlFixture();  // postgresql_test.cc
+std::unique_ptr<SourceFixture> MakeMongodbFixture();     // mongodb_test.cc
+std::unique_ptr<SourceFixture> MakeMotoFixture();        // s3_test.cc
+std::unique_ptr<SourceFixture> MakeVersityFixture();     // s3_test.cc
+std::unique_ptr<SourceFixture> MakeImapFixture();        // imap_test.cc
 
 }  // namespace tenfold::data

@@ -95,7 +95,12 @@ struct Kind {
 class SourceContract : public testing::TestWithParam<Kind> {
  protected:
   SourceContract() : place_(GetParam().make()) {
+    if (!place_) return;
     for (auto& item : ListAll(ctx_, *place_->Open())) standing_.insert(item.path);
+  }
+
+  void SetUp() override {
+    if (!place_) GTEST_SKIP() << "its server cannot be had here";
   }
 
   /// What the test itself has put there, by path; fails on a path named twice.
@@ -191,6 +196,10 @@ TEST_P(SourceContract, PagesAreCompleteAndUniqueAlsoOverARestart) {
 TEST_P(SourceContract, TheFingerprintChangesWithTheContentAndOnlyThen) {
   const auto tea = place_->Put("tea", "green tea"), milk = place_->Put("milk", "fresh milk");
   const auto first = List(), second = List();
+  if (!place_->documents_change()) {
+    EXPECT_EQ(first.at(tea).fingerprint, second.at(tea).fingerprint);
+    GTEST_SKIP() << "its documents never change";
+  }
   EXPECT_EQ(first.at(tea).fingerprint, second.at(tea).fingerprint);
   EXPECT_EQ(first.at(milk).fingerprint, second.at(milk).fingerprint);
   EXPECT_EQ(place_->Put("tea", "black tea"), tea);  // as long as the green one: a size alone is no fingerprint
@@ -213,7 +222,8 @@ TEST_P(SourceContract, ACursorListsWhatChangedSince) {
   const auto tea = place_->Put("tea", "green tea"), milk = place_->Put("milk", "fresh milk"), salt = place_->Put("salt", "coarse salt");
   const auto cursor = CursorOfWholeListing();
   if (cursor.empty()) GTEST_SKIP() << "always listed whole";
-  place_->Put("tea", "black tea");
+  const auto black = place_->Put("tea", "black tea");
+  EXPECT_EQ(black == tea, place_->documents_change());
   const auto rice = place_->Put("rice", "long rice");
   place_->Remove("milk");
   std::map<std::string, SourceItem> changed;
@@ -228,13 +238,14 @@ TEST_P(SourceContract, ACursorListsWhatChangedSince) {
     page = got.next;
     if (page.empty()) EXPECT_FALSE(got.cursor.empty());
   } while (!page.empty());
-  ASSERT_TRUE(changed.contains(tea));
+  ASSERT_TRUE(changed.contains(black));
   ASSERT_TRUE(changed.contains(rice));
-  EXPECT_EQ(changed.at(tea).fingerprint, List().at(tea).fingerprint);
+  EXPECT_EQ(changed.at(black).fingerprint, List().at(black).fingerprint);
+  if (black != tea && place_->changes_name_removed()) EXPECT_TRUE(changed.contains(tea) && changed.at(tea).removed);
   EXPECT_FALSE(changed.at(rice).removed);
   if (place_->changes_name_removed()) EXPECT_TRUE(changed.contains(milk) && changed.at(milk).removed);
   if (changed.contains(milk)) EXPECT_TRUE(changed.at(milk).removed);
-  EXPECT_NE(source->Read(ctx_, changed.at(tea)).bytes.find("black tea"), std::string::npos);
+  EXPECT_NE(source->Read(ctx_, changed.at(black)).bytes.find("black tea"), std::string::npos);
 }
 
 TEST_P(SourceContract, AccessChangesWithoutTheContent) {
@@ -332,6 +343,11 @@ TEST_P(SourceContract, AServerThatStallsCostsNoMoreThanTheDeadline) {
 // The list: one line a back end.
 const Kind kKinds[] = {
     {"folder", MakeFolderFixture},
+    {"postgresql", MakePostgresqlFixture},
+    {"mongodb", MakeMongodbFixture},
+    {"s3_moto", MakeMotoFixture},
+    {"s3_versity", MakeVersityFixture},
+    {"imap", MakeImapFixture},
 };
 INSTANTIATE_TEST_SUITE_P(Backends, SourceContract, testing::ValuesIn(kKinds), [](const auto& info) { return info.param.name; });
 
