@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/crypto.h"
+#include "base/http_server.h"
 #include "base/testing.h"
 #include "data/sources/database_servers.h"
 
@@ -210,6 +211,56 @@ TEST(S3, AServerThatChecksSignaturesRefusesWrongKeys) {
   EXPECT_EQ(list(TesterSetup("wrong")), Code::kUnauthenticated);
   EXPECT_EQ(list(SetupWith({{"AWS_ACCESS_KEY_ID", "nobody"}, {"AWS_SECRET_ACCESS_KEY", "x"}})), Code::kUnauthenticated);
   EXPECT_EQ(list({}), Code::kPermissionDenied);
+}
+
+/// What the real servers here never answer: a service that is busy, credentials that have run out, a listing that is cut short.
+TEST(S3, WaitsWhenAskedToAndTakesNoBrokenListingForAWhole) {
+  std::atomic<int> busy = 0, asked = 0;
+  int status = 200;
+  std::string answer;
+  const std::vector<Endpoint> rows{{"GET", "/bucket", Access::kPublic, 10s, "", [&](const Context&, const HttpRequest&) {
+                                      HttpResponse response;
+                                      response.content_type = "application/xml";
+                                      ++asked;
+                                      if (busy > 0) {
+                                        --busy;
+                                        response.status = 503;
+                                        response.body = "<Error><Code>SlowDown</Code></Error>";
+                                      } else {
+                                        response.status = status;
+                                        response.body = answer;
+                                      }
+                                      return response;
+                                    }}};
+  Metrics metrics;
+  HttpServer server(HttpServerOptions{}, Router(rows), [](const HttpRequest&) -> std::shared_ptr<const Principal> { return nullptr; }, metrics, SystemClock());
+  const auto ctx = Context::System("test").WithTimeout(20s);
+  const auto source = OpenS3Source("http://127.0.0.1:" + std::to_string(server.port()) + "/bucket", TesterSetup());
+  const auto list = [&](int with, const std::string& text) {
+    status = with;
+    answer = text;
+    return CodeOf([&] { ListAll(ctx, *source); });
+  };
+  const std::string head = "<ListBucketResult><Contents><Key>a.md</Key><ETag>\"e\"</ETag><Size>1</Size></Contents>";
+  answer = head + "<IsTruncated>false</IsTruncated></ListBucketResult>";
+  busy = 2;
+  EXPECT_EQ(ListAll(ctx, *source).size(), 1u);
+  EXPECT_EQ(asked, 3);
+  busy = 1000;
+  EXPECT_EQ(CodeOf([&] { ListAll(ctx.WithTimeout(300ms), *source); }), Code::kDeadlineExceeded);
+  busy = 0;
+  for (const auto* code : {"ExpiredToken", "InvalidAccessKeyId", "SignatureDoesNotMatch"})
+    EXPECT_EQ(list(403, "<Error><Code>" + std::string(code) + "</Code></Error>"), Code::kUnauthenticated) << code;
+  EXPECT_EQ(list(403, "<Error><Code>AccessDenied</Code></Error>"), Code::kPermissionDenied);
+  EXPECT_EQ(list(403, "<Error><Code>RequestTimeTooSkewed</Code></Error>"), Code::kFailedPrecondition);
+  EXPECT_EQ(list(404, "<Error><Code>NoSuchBucket</Code></Error>"), Code::kNotFound);
+  EXPECT_EQ(list(301, "<Error><Code>PermanentRedirect</Code></Error>"), Code::kInvalidArgument);
+  EXPECT_EQ(list(200, "<Error><Code>AccessDenied</Code></Error>"), Code::kPermissionDenied);
+  for (const std::string& broken : {std::string(), std::string("<html>maintenance</html>"), head, head + "</ListBucketResult>",
+                                    head + "<IsTruncated>true</IsTruncated></ListBucketResult>", head + "<IsTruncated>false</IsTruncated>",
+                                    std::string("<ListBucketResult><Contents><Key>a.md</Key></Contents><IsTruncated>false</IsTruncated></ListBucketResult>"),
+                                    head + "<IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken></ListBucketResult>"})
+    EXPECT_EQ(list(200, broken), Code::kUnavailable) << broken;
 }
 
 }  // namespace
