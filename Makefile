@@ -44,6 +44,7 @@ setup:
 	@scripts/setup build run
 setup-test:
 	@scripts/setup build run test
+	-@scripts/fetch_servers >/dev/null
 
 # Each parser of outside bytes for SECONDS_EACH seconds, starting from tests/corpus.
 SECONDS_EACH ?= 30

@@ -4,6 +4,10 @@
 #include <cstdlib>
 
 #include "data/sources/folder.h"
+#include "data/sources/imap.h"
+#include "data/sources/mongodb.h"
+#include "data/sources/postgresql.h"
+#include "data/sources/s3.h"
 #include "models/bert_embedder.h"
 #include "models/catalog.h"
 #include "models/llama_generator.h"
@@ -44,6 +48,11 @@ constexpr Backend<OpenObjectStoreFunction> kObjectStores[] = {
 using OpenSourceFunction = std::unique_ptr<data::Source> (*)(std::string_view path, const data::SourceSetup& setup);
 constexpr Backend<OpenSourceFunction> kSources[] = {
     {"folder", data::OpenFolderSource, "files below a folder, with the labels of its access.yaml"},
+    {"imap", data::OpenImapSource, "imap:imaps://user@host/INBOX: a mailbox, password in $IMAP_PASSWORD"},
+    {"mongodb", data::OpenMongodbSource, "mongodb://user@host/database.collection?text=…: a collection, password in $MONGODB_PASSWORD"},
+    {"mongodb+srv", data::OpenMongodbSrvSource, "the same with its hosts from DNS"},
+    {"postgresql", data::OpenPostgresqlSource, "postgresql://user@host/database?table=…&text=…: a table or query, password in $PGPASSWORD"},
+    {"s3", data::OpenS3Source, "s3:bucket/folder or s3:http://host:port/bucket/folder, keys in $AWS_ACCESS_KEY_ID and $AWS_SECRET_ACCESS_KEY"},
 };
 
 }  // namespace

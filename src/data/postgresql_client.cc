@@ -58,7 +58,8 @@ std::uint64_t BytesOf(PGresult* result) {
 }  // namespace
 
 PostgresqlPlace ParsePostgresqlUrl(std::string_view rest, const std::vector<std::string_view>& own_keys) {
-  const auto parsed = boost::urls::parse_uri("postgresql:" + std::string(rest));
+  const auto text = "postgresql:" + std::string(rest);
+  const auto parsed = boost::urls::parse_uri(text);
   if (!rest.starts_with("//") || !parsed) ThrowUrl("write postgresql://user@host:port/database");
   if (parsed->has_password()) ThrowUrl("a password is not part of a URL; put it into $PGPASSWORD");
   PostgresqlPlace place;
@@ -178,7 +179,7 @@ struct PostgresqlClient::State {
     };
     for (const auto& [key, value] : place.connection) add(key.c_str(), value.c_str());
     if (!password.empty()) add("password", password.c_str());
-    add("passfile", "/dev/null");  // what the machine's user keeps for psql is not ours to use
+    add("passfile", "/dev/null/none");  // what the machine's user keeps for psql is not ours to use
     add("client_encoding", "UTF8");
     if (!place.connection.contains("application_name")) add("application_name", "tenfold");
     add(nullptr, nullptr);
