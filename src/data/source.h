@@ -1,5 +1,5 @@
 #pragma once
-/// \file A place documents come from. One contract test for all back ends: source_test.cc. Each lies in data/sources/; app/backends.cc lists them.
+/// \file A place documents come from. One contract test for all back ends: sources/source_contract_test.cc. Each lies in data/sources/; app/backends.cc lists them.
 #include <functional>
 #include <memory>
 #include <string>

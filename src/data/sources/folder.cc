@@ -46,10 +46,11 @@ namespace {
 
 class FolderSource : public Source {
  public:
-  explicit FolderSource(std::string_view folder) : root_(fs::absolute(folder)), url_("folder:" + root_.string()) {}
+  explicit FolderSource(std::string_view folder) : root_(Canonical(folder)), url_("folder:" + root_.string()) {}
   const std::string& url() const override { return url_; }
 
   SourcePage List(const Context& ctx, const std::string&, const std::string&) override {
+    ctx.Check();
     std::error_code error;
     if (!fs::is_directory(root_, error)) throw Error(Code::kNotFound, "folder '" + root_.string() + "' does not exist");
     const AccessLabels labels(root_);
@@ -84,6 +85,10 @@ class FolderSource : public Source {
   }
 
  private:
+  static fs::path Canonical(std::string_view folder) {
+    const auto path = fs::absolute(folder).lexically_normal();
+    return path.has_filename() ? path : path.parent_path();
+  }
   const fs::path root_;
   const std::string url_;
 };

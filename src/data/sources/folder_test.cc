@@ -4,9 +4,40 @@
 
 #include "base/files.h"
 #include "base/testing.h"
+#include "data/sources/source_contract.h"
 
 namespace tenfold::data {
 namespace {
+
+class FolderFixture : public SourceFixture {
+ public:
+  FolderFixture() { Mend(); }
+  std::unique_ptr<Source> Open() override { return OpenFolderSource(root().string(), {}); }
+  std::string Put(const std::string& name, const std::string& text) override {
+    std::filesystem::create_directories(root() / name);
+    WriteFileAtomically(root() / name / "page.md", text);
+    return name + "/page.md";
+  }
+  void Remove(const std::string& name) override { std::filesystem::remove_all(root() / name); }
+  bool ChangeAccess(const std::string& name) override {
+    WriteFileAtomically(root() / "access.yaml", name + ": staff\n");
+    return true;
+  }
+  void Break() override { std::filesystem::rename(root(), folder_.path() / "away"); }
+  void Mend() override {
+    if (std::filesystem::exists(folder_.path() / "away")) std::filesystem::rename(folder_.path() / "away", root());
+    else std::filesystem::create_directories(root());
+  }
+  std::vector<std::unique_ptr<Source>> OpenOtherSpellings() override {
+    std::vector<std::unique_ptr<Source>> out;
+    for (const auto& path : {root().string() + "/", root().string() + "/.", folder_.path().string() + "//docs", folder_.path().string() + "/x/../docs"}) out.push_back(OpenFolderSource(path, {}));
+    return out;
+  }
+
+ private:
+  std::filesystem::path root() const { return folder_.path() / "docs"; }
+  const TemporaryFolder folder_;
+};
 
 TEST(Folder, ScansByContentWithTheDeepestLabel) {
   const TemporaryFolder folder;
@@ -33,4 +64,7 @@ TEST(Folder, ScansByContentWithTheDeepestLabel) {
 }
 
 }  // namespace
+
+std::unique_ptr<SourceFixture> MakeFolderFixture() { return std::make_unique<FolderFixture>(); }
+
 }  // namespace tenfold::data

@@ -1,0 +1,94 @@
+#pragma once
+/// \file For tests only: what the contract test asks of a back end of Source, and how a fixture starts a real server for it.
+/// A new back end writes one SourceFixture in its own test file, declares its Make…Fixture() below and adds one line to the list in source_contract_test.cc.
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/files.h"
+#include "base/process.h"
+#include "data/source.h"
+
+namespace tenfold::data {
+
+/// One place of documents that the test may change behind the source's back. Made anew for every test; what is there already stays there (an index page, a
+/// schema). Names are [a-z0-9-]+; a text is a few lines of plain words. Each call has taken effect when it returns. Threads: one at a time.
+class SourceFixture {
+ public:
+  virtual ~SourceFixture() = default;
+  /// As after a restart of the program. Every call gives the same place.
+  virtual std::unique_ptr<Source> Open() = 0;
+  /// Adds or replaces a document. Returns the path it is listed under.
+  virtual std::string Put(const std::string& name, const std::string& text) = 0;
+  virtual void Remove(const std::string& name) = 0;
+  /// From now on others may read it: its `access` is not what it was, its bytes are. False if this kind of source does not say who may read.
+  virtual bool ChangeAccess(const std::string& name) = 0;
+  /// From now on every listing must fail (the server is down, answers with errors, the folder is away), until Mend().
+  virtual void Break() = 0;
+  virtual void Mend() = 0;
+  /// The server takes connections but never answers, until Mend(). False if this kind of source has no server.
+  virtual bool Stall() { return false; }
+  /// Lets a listing of many documents fail after its first page; false if listings have one page only.
+  virtual bool BreakAfterFirstPage() { return false; }
+  /// Other ways to write the same place, each opened with the same setup.
+  virtual std::vector<std::unique_ptr<Source>> OpenOtherSpellings() { return {}; }
+  /// What must stand in no URL, path, link, or message: the password or token in use. Empty if there is none.
+  virtual std::string secret() const { return {}; }
+  /// How many documents make more than one page (set the server's or the source's page size low); 0 if listings have one page only.
+  virtual std::size_t more_than_a_page() const { return 0; }
+  /// Whether a listing of changes names what was removed. If not, the source must end its cursors by kFailedPrecondition or give none.
+  virtual bool changes_name_removed() const { return true; }
+};
+
+/// A server as a child process, in its own process group; stopped with the object.
+/// `argv` is run with `environment` added; the server is up once it has written its port into `port_file`, or, if that is empty, once `is_up` says so.
+class ServerProcess {
+ public:
+  struct Spec {
+    std::vector<std::string> argv;  ///< argv[0] is a path
+    std::vector<std::string> environment = {};
+    std::filesystem::path port_file = {};
+    std::function<bool()> is_up = {};
+  };
+  /// Errors: kUnavailable with what it wrote, if it ends or is not up in 30 s.
+  explicit ServerProcess(Spec spec);
+  ~ServerProcess();
+  ServerProcess(const ServerProcess&) = delete;
+  ServerProcess& operator=(const ServerProcess&) = delete;
+  std::uint16_t port() const { return port_; }
+  std::string url() const { return "http://127.0.0.1:" + std::to_string(port_); }
+
+ private:
+  std::shared_ptr<Cancellation> cancellation_ = std::make_shared<Cancellation>();
+  std::atomic<bool> ended_ = false;
+  std::string said_;
+  std::uint16_t port_ = 0;
+  std::thread thread_;
+};
+
+/// A server of tests/servers (Python, standard library only): `NAME.py PORT_FILE arguments…`, with a /_test/ door through which a fixture changes what it
+/// holds.
+class PythonServer {
+ public:
+  explicit PythonServer(const std::string& script, const std::vector<std::string>& arguments = {});
+  std::string url() const { return process_->url(); }
+  std::uint16_t port() const { return process_->port(); }
+  /// POST /_test/{what} with a JSON body; its answer. Errors: as Fetch; kInternal for any status but 200.
+  Json Tell(std::string_view what, const JsonObject& body = {}) const;
+
+ private:
+  TemporaryFolder folder_;
+  std::optional<ServerProcess> process_;
+};
+
+/// A TCP port that was free a moment ago, for servers that cannot choose one themselves.
+std::uint16_t FindFreePort();
+
+// Each in the test file of its back end.
+std::unique_ptr<SourceFixture> MakeFolderFixture();  // folder_test.cc
+
+}  // namespace tenfold::data
