@@ -21,19 +21,26 @@ constexpr auto kMaxIdleTime = std::chrono::seconds(30);
 struct Target {
   bool tls = false;
   std::string host, port, path;
-  bool operator==(const Target& other) const { return tls == other.tls && host == other.host && port == other.port; }
+  AddressPolicy addresses = AddressPolicy::kAny;  // a connection that was opened under another policy is another one
+  bool operator==(const Target& other) const { return tls == other.tls && host == other.host && port == other.port && addresses == other.addresses; }
 };
 
-Target ParseUrl(const std::string& url) {
+Target ParseUrl(const std::string& url, AddressPolicy addresses) {
+  CheckUrl(url, addresses);
   const auto parsed = boost::urls::parse_uri(url);
   if (!parsed || (parsed->scheme() != "http" && parsed->scheme() != "https") || parsed->host().empty())
     throw Error(Code::kInvalidArgument, "'" + url.substr(0, 200) + "' is not an http: or https: URL", "url");
   Target target;
+  target.addresses = addresses;
   target.tls = parsed->scheme() == "https";
   target.host = parsed->host_address();
-  target.port = parsed->has_port() ? std::string(parsed->port()) : target.tls ? "443" : "80";
+  target.port = parsed->has_port() && !parsed->port().empty() ? std::string(parsed->port()) : target.tls ? "443" : "80";
   target.path = parsed->encoded_target().empty() ? "/" : std::string(parsed->encoded_target());
   return target;
+}
+
+bool IsCredential(std::string_view header) {
+  return beast::iequals(header, "authorization") || beast::iequals(header, "proxy-authorization") || beast::iequals(header, "cookie") || beast::iequals(header, "x-api-key") || beast::iequals(header, "api-key");
 }
 
 /// A connection whose every wait ends at the context's deadline or cancellation.
@@ -61,6 +68,12 @@ class Connection {
   void Open() {
     Tcp::resolver::results_type found;
     Await("resolve", [&](auto done) { resolver_.async_resolve(target_.host, target_.port, [&found, done](beast::error_code error, Tcp::resolver::results_type results) mutable { found = std::move(results); done(error); }); });
+    // One address that is not allowed is enough: a name that has both kinds is how a resolver is led to the other one.
+    for (const auto& entry : found) {
+      const auto address = entry.endpoint().address();
+      if (address.is_v4()) CheckAddress(address.to_v4().to_bytes(), target_.host, target_.addresses);
+      else CheckAddress(address.to_v6().to_bytes(), target_.host, target_.addresses);
+    }
     Await("connect to", [&](auto done) { stream_.next_layer().async_connect(found, [done](beast::error_code error, const Tcp::endpoint&) mutable { done(error); }); });
     if (!target_.tls) return;
     // The stream was made before the verification was configured; its own SSL takes the settings from here.
@@ -148,7 +161,8 @@ HttpClientResponse FetchOnce(const Context& ctx, const Target& target, const Htt
   out.version(11);
   out.method_string(request.method);
   out.target(target.path);
-  out.set(http::field::host, target.port == (target.tls ? "443" : "80") ? target.host : target.host + ":" + target.port);
+  const auto host = target.host.find(':') == std::string::npos ? target.host : "[" + target.host + "]";
+  out.set(http::field::host, target.port == (target.tls ? "443" : "80") ? host : host + ":" + target.port);
   out.set(http::field::user_agent, "tenfold/0.1");
   for (const auto& [name, value] : request.headers) {
     if (name.find_first_of("\r\n: ") != std::string::npos || value.find_first_of("\r\n") != std::string::npos) throw Error(Code::kInvalidArgument, "header '" + name.substr(0, 64) + "' holds a character that headers may not", "headers");
@@ -207,20 +221,20 @@ std::string_view HttpClientResponse::header(std::string_view lower_name) const {
 
 HttpClientResponse Fetch(const Context& ctx, const HttpClientRequest& request) {
   auto next = request;
-  auto target = ParseUrl(request.url);
+  auto target = ParseUrl(request.url, request.addresses);
   for (int redirects = 0;; ++redirects) {
     auto response = FetchOnce(ctx, target, next);
     const auto location = response.header("location");
-    if (response.status < 301 || response.status > 308 || response.status == 304 || location.empty()) return response;
+    if (response.status < 301 || response.status > 308 || response.status == 304 || location.empty() || request.redirects == HttpClientRequest::Redirects::kReturn) return response;
     if (redirects == request.max_redirects) throw Error(Code::kUnavailable, "'" + target.host + "' redirects more than " + std::to_string(request.max_redirects) + " times");
     const auto base = boost::urls::parse_uri(next.url);
     const auto reference = boost::urls::parse_uri_reference(location);
     boost::urls::url resolved;
     if (!reference || !boost::urls::resolve(*base, *reference, resolved)) throw Error(Code::kUnavailable, "'" + target.host + "' redirects to something that is no URL");
     next.url = resolved.buffer();
-    const auto moved = ParseUrl(next.url);
+    const auto moved = ParseUrl(next.url, request.addresses);
     if (target.tls && !moved.tls) throw Error(Code::kUnavailable, "'" + target.host + "' redirects from https: to http:, which is not followed");
-    if (!(moved == target)) std::erase_if(next.headers, [](const auto& header) { return header.first == "authorization" || header.first == "Authorization" || header.first == "cookie"; });
+    if (!(moved == target)) std::erase_if(next.headers, [](const auto& header) { return IsCredential(header.first); });
     if (response.status == 303) {
       next.method = "GET";
       next.body.clear();
