@@ -58,7 +58,8 @@ workflows::RunFunction MakeEmbedMissing(data::Store& store, models::Embedder& em
 std::vector<data::Table> IngestTables() { return {data::TableOf<Source>(), data::TableOf<Document>(), data::TableOf<DocumentLayout>(), data::TableOf<Chunk>(), data::TableOf<LineageEdge>()}; }
 
 workflows::RunFunction MakeIngest(data::Store& store, IngestOptions options) {
-  return [&store, options = std::move(options)](workflows::RunContext& run) -> Json {
+  const auto parsers = std::make_shared<data::ParserPool>(data::ParserPool::Options{.command = options.parse_command});
+  return [&store, options = std::move(options), parsers](workflows::RunContext& run) -> Json {
     const auto request = FromJson<IngestRequest>(run.input());
     const auto source = options.open_source(request.url);
     const auto source_id = ShortHash(source->url());
@@ -111,7 +112,7 @@ workflows::RunFunction MakeIngest(data::Store& store, IngestOptions options) {
       try {
         if (!file.problem.empty()) throw Error(Code::kInvalidArgument, file.problem);
         const auto content = source->Read(run.ctx(), file);
-        const auto parsed = data::ParseInChild(run.ctx().WithTimeout(kParseTimeout), options.parse_command, content.bytes, content.media_type.empty() ? data::MediaTypeOf(file.path) : content.media_type);
+        const auto parsed = parsers->Parse(run.ctx().WithTimeout(kParseTimeout), content.bytes, content.media_type.empty() ? data::MediaTypeOf(file.path) : content.media_type);
         Document document{ShortHash(source_id + "/" + file.path), source_id, file.path, parsed.title, file.access, parsed.media_type, "", parsed.text, 1, ToMicros(run.ctx().clock().Now()), file.link, file.fingerprint, file.metadata};
         if (document.title.empty()) document.title = std::filesystem::path(file.path).stem().string();
         if (old != known.end()) document.version = old->second.version + 1;

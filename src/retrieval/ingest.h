@@ -61,7 +61,7 @@ TENFOLD_DESCRIBE(IngestReport, (source), (added), (changed), (unchanged), (remov
 
 struct IngestOptions {
   std::function<std::unique_ptr<data::Source>(std::string_view url)> open_source;
-  std::vector<std::string> parse_command;  ///< see data::ParseInChild
+  std::vector<std::string> parse_command;  ///< see data::ParserPool
   ChunkOptions chunks;
   CountTokens count_tokens = EstimateTokens;
   models::Embedder* embedder = nullptr;  ///< may be null; must outlive the runs
