@@ -192,8 +192,8 @@ int Main(std::vector<std::string> arguments) {
     std::cout << "tenfold 0.1.0\n";
     return 0;
   }
-  if (arguments[0] == "parse-document" && arguments.size() == 3) {
-    const int status = data::ParseMain(arguments[2], arguments[1] == "without_landlock");
+  if (arguments[0] == "parse-document" && arguments.size() == 2) {
+    const int status = data::ParseMain(arguments[1] == "without_landlock");
     std::cout << std::flush;
     ::_exit(status);  // confined as it is, it has nothing to tidy up, and a sanitizer's last look would be refused
   }

@@ -82,8 +82,8 @@ Services::Services(std::filesystem::path home_folder, const Settings& chosen, Wi
   retrieval::IngestOptions ingest;
   const bool strict = settings.data.sandbox != "without_landlock";
   if (strict && settings.data.sandbox != "strict") throw Error(Code::kInvalidArgument, "data.sandbox: must be 'strict' or 'without_landlock'", "data.sandbox");
-  ingest.parse = [command = std::vector<std::string>{std::filesystem::read_symlink("/proc/self/exe").string(), "parse-document", strict ? "strict" : "without_landlock"}](
-                     const Context& ctx, std::string_view bytes, std::string_view media_type) { return data::ParseInChild(ctx, command, bytes, media_type); };
+  parsers = std::make_unique<data::ParserPool>(data::ParserPool::Options{.command = {std::filesystem::read_symlink("/proc/self/exe").string(), "parse-document", strict ? "strict" : "without_landlock"}});
+  ingest.parse = [this](const Context& ctx, std::string_view bytes, std::string_view media_type) { return parsers->Parse(ctx, bytes, media_type); };
   ingest.live = [this] { return generations.LiveTools(); };
   ingest.originals = originals.get();
   ingest.open_source = [this](std::string_view url) { return OpenSource(url); };

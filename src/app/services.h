@@ -100,6 +100,7 @@ class Services {
   std::unique_ptr<data::Store> store;
   std::unique_ptr<data::ObjectStore> objects;
   std::unique_ptr<retrieval::Originals> originals;
+  std::unique_ptr<data::ParserPool> parsers;
   std::unique_ptr<security::Accounts> accounts;
   std::unique_ptr<registry::Registry> registry;
   std::unique_ptr<retrieval::Retriever> retriever;

@@ -9,6 +9,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 namespace tenfold {
 namespace {
@@ -40,10 +41,12 @@ std::vector<char*> Pointers(const std::vector<std::string>& texts) {
 /// Kills and reaps the group unless told that it has ended.
 struct Child {
   pid_t pid;
+  bool own_group;
   bool ended = false;
   ~Child() {
     if (ended) return;
-    ::kill(-pid, SIGKILL);
+    // In a sandbox nothing may be killed; whoever confined us kills the group.
+    if (::kill(own_group ? -pid : pid, SIGKILL) != 0 && errno == EPERM) return;
     while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
     }
   }
@@ -70,19 +73,15 @@ class NoSigpipe {
  private:
   sigset_t pipe_, before_;
 };
-}  // namespace
-
-ProcessResult RunProcess(const Context& ctx, const ProcessSpec& spec) {
-  const NoSigpipe no_sigpipe;
-  ctx.Check();
-  Pipe in, out, err;
+/// The three pipes become the child's; the calling side's ends stay open here.
+pid_t Spawn(const ProcessSpec& spec, int in, int out, int err) {
   posix_spawn_file_actions_t actions;
   posix_spawnattr_t attributes;
   posix_spawn_file_actions_init(&actions);
   posix_spawnattr_init(&attributes);
-  posix_spawn_file_actions_adddup2(&actions, in.ends[0], 0);
-  posix_spawn_file_actions_adddup2(&actions, out.ends[1], 1);
-  posix_spawn_file_actions_adddup2(&actions, err.ends[1], 2);
+  posix_spawn_file_actions_adddup2(&actions, in, 0);
+  posix_spawn_file_actions_adddup2(&actions, out, 1);
+  posix_spawn_file_actions_adddup2(&actions, err, 2);
   // Descriptors opened elsewhere without O_CLOEXEC must not reach a child that reads hostile bytes.
   posix_spawn_file_actions_addclosefrom_np(&actions, 3);
   sigset_t none, defaults;
@@ -92,13 +91,24 @@ ProcessResult RunProcess(const Context& ctx, const ProcessSpec& spec) {
   posix_spawnattr_setsigmask(&attributes, &none);
   posix_spawnattr_setsigdefault(&attributes, &defaults);
   posix_spawnattr_setpgroup(&attributes, 0);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+  posix_spawnattr_setflags(&attributes, static_cast<short>((spec.own_group ? POSIX_SPAWN_SETPGROUP : 0) | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF));
   pid_t pid = -1;
   const int rc = ::posix_spawn(&pid, spec.argv.at(0).c_str(), &actions, &attributes, Pointers(spec.argv).data(), Pointers(spec.environment).data());
   posix_spawn_file_actions_destroy(&actions);
   posix_spawnattr_destroy(&attributes);
   if (rc != 0) throw Error(rc == ENOENT ? Code::kNotFound : Code::kUnavailable, "run '" + spec.argv[0] + "': " + std::strerror(rc));
-  Child child{pid};
+  return pid;
+}
+
+int StatusOf(int status) { return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status); }
+}  // namespace
+
+ProcessResult RunProcess(const Context& ctx, const ProcessSpec& spec) {
+  const NoSigpipe no_sigpipe;
+  ctx.Check();
+  Pipe in, out, err;
+  const pid_t pid = Spawn(spec, in.ends[0], out.ends[1], err.ends[1]);
+  Child child{pid, spec.own_group};
   in.Close(0);
   out.Close(1);
   err.Close(1);
@@ -135,12 +145,89 @@ ProcessResult RunProcess(const Context& ctx, const ProcessSpec& spec) {
     const pid_t done = ::waitpid(pid, &status, WNOHANG);
     if (done == pid) {
       child.ended = true;
-      result.exit_status = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+      result.exit_status = StatusOf(status);
       return result;
     }
     ctx.Check();
     ::usleep(500);
   }
+}
+
+RunningProcess::RunningProcess(const ProcessSpec& spec) {
+  Pipe in, out;
+  const int nothing = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
+  if (nothing < 0) throw Error(Code::kResourceExhausted, std::string("run a process: ") + std::strerror(errno));
+  try {
+    pid_ = Spawn(spec, in.ends[0], out.ends[1], nothing);
+  } catch (...) {
+    ::close(nothing);
+    throw;
+  }
+  ::close(nothing);
+  in_ = std::exchange(in.ends[1], -1);
+  out_ = std::exchange(out.ends[0], -1);
+  ::fcntl(in_, F_SETFL, O_NONBLOCK);
+  ::fcntl(out_, F_SETFL, O_NONBLOCK);
+}
+
+RunningProcess::~RunningProcess() {
+  ::close(in_);
+  ::close(out_);
+  // What it started is in its group, also when it has ended itself; a group without members costs nothing.
+  ::kill(-pid_, SIGKILL);
+  if (!status_)
+    while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
+    }
+}
+
+void RunningProcess::Write(const Context& ctx, std::string_view bytes) {
+  const NoSigpipe no_sigpipe;
+  while (!bytes.empty()) {
+    const auto n = ::write(in_, bytes.data(), bytes.size());
+    if (n > 0) {
+      bytes.remove_prefix(static_cast<std::size_t>(n));
+      continue;
+    }
+    if (n < 0 && errno != EAGAIN && errno != EINTR) throw Error(Code::kUnavailable, std::string("write to a process: ") + std::strerror(errno));
+    ctx.Check();
+    pollfd wait{in_, POLLOUT, 0};
+    ::poll(&wait, 1, 20);
+  }
+}
+
+void RunningProcess::Read(const Context& ctx, char* out, std::size_t size) {
+  while (size > 0) {
+    if (taken_ < buffer_.size()) {
+      const auto n = std::min(size, buffer_.size() - taken_);
+      std::memcpy(out, buffer_.data() + taken_, n);
+      taken_ += n;
+      out += n;
+      size -= n;
+      continue;
+    }
+    taken_ = 0;
+    buffer_.resize(65536);
+    const auto n = ::read(out_, buffer_.data(), buffer_.size());
+    buffer_.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
+    if (n > 0) continue;
+    if (n == 0) throw Error(Code::kUnavailable, "read from a process: it has ended");
+    if (errno != EAGAIN && errno != EINTR) throw Error(Code::kUnavailable, std::string("read from a process: ") + std::strerror(errno));
+    ctx.Check();
+    pollfd wait{out_, POLLIN, 0};
+    ::poll(&wait, 1, 20);
+  }
+}
+
+std::optional<int> RunningProcess::ExitStatus(std::chrono::milliseconds wait) {
+  const auto until = std::chrono::steady_clock::now() + wait;
+  while (!status_) {
+    int status = 0;
+    const pid_t done = ::waitpid(pid_, &status, WNOHANG);
+    if (done == pid_) status_ = StatusOf(status);
+    else if (std::chrono::steady_clock::now() >= until) break;
+    else ::usleep(500);
+  }
+  return status_;
 }
 
 }  // namespace tenfold

@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/error.h"
@@ -54,6 +55,7 @@ void RestrictCalls() {
       "keyctl",         "add_key",      "request_key",      "io_uring_setup", "io_uring_enter", "userfaultfd", "kexec_load",   "init_module",   "finit_module",
       "delete_module",  "reboot",       "swapon",           "swapoff",        "setuid",        "setgid",       "setresuid",    "setresgid",     "pidfd_open",
       "pidfd_getfd",    "open_by_handle_at", "name_to_handle_at", "quotactl", "acct",          "settimeofday", "clock_settime", "personality",  "kill",
+      "setpgid",        "setsid",  // what it starts dies with its process group
   };
   const scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
   if (!filter) Refuse("seccomp", ENOMEM);
@@ -85,6 +87,15 @@ void EnterSandbox(const SandboxLimits& limits, bool allow_without_landlock) {
   if (HasLandlock()) RestrictFiles(limits);
   else if (!allow_without_landlock) throw Error(Code::kUnavailable, "sandbox: this kernel has no Landlock; set data.sandbox to 'without_landlock' to parse documents with seccomp and limits alone");
   RestrictCalls();
+}
+
+void LimitCpuFromNow(std::uint64_t seconds) {
+  rusage used{};
+  rlimit limit{};
+  ::getrusage(RUSAGE_SELF, &used);
+  ::getrlimit(RLIMIT_CPU, &limit);
+  limit.rlim_cur = std::min<rlim_t>(static_cast<rlim_t>(used.ru_utime.tv_sec + used.ru_stime.tv_sec + 1) + seconds, limit.rlim_max);
+  if (::setrlimit(RLIMIT_CPU, &limit) != 0) Refuse("cpu limit", errno);
 }
 
 }  // namespace tenfold

@@ -14,10 +14,12 @@ struct SandboxLimits {
   std::vector<std::filesystem::path> readable;  ///< folders it may read and execute from; nothing else exists for it
 };
 
-/// rlimits, no new privileges, no core dumps, Landlock (files) and seccomp (no sockets, no ptrace, no mounts, no namespaces, no keyrings,
+/// rlimits, no new privileges, no core dumps, Landlock (files) and seccomp (no sockets, no new process groups, no ptrace, no mounts, no namespaces, no keyrings,
 /// no io_uring, no bpf). Fails closed. Errors: kUnavailable naming the part the kernel refused.
 /// A kernel without Landlock is refused unless `allow_without_landlock`; the other parts are always needed.
 void EnterSandbox(const SandboxLimits& limits, bool allow_without_landlock);
+/// Moves the soft CPU limit to `seconds` from what this process has used so far: for one that serves many requests under one hard limit.
+void LimitCpuFromNow(std::uint64_t seconds);
 /// True if this kernel has Landlock switched on.
 bool HasLandlock();
 

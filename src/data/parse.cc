@@ -5,11 +5,9 @@
 #include <gumbo.h>
 #include <unistd.h>
 
-#include <iostream>
 #include <pugixml.hpp>
 
 #include "base/process.h"
-#include "base/sandbox.h"
 
 namespace tenfold::data {
 namespace {
@@ -278,6 +276,7 @@ std::string MarkdownFromPdfText(std::string_view text) {
 ParsedDocument ParsePdf(const Context& ctx, std::string_view bytes) {
   if (!bytes.starts_with("%PDF-")) throw Error(Code::kInvalidArgument, "the file does not begin as a PDF");
   ProcessSpec spec{{"/usr/bin/pdftotext", "-enc", "UTF-8", "-nopgbrk", "-", "-"}};
+  spec.own_group = false;
   spec.input = bytes;
   spec.output_limit_bytes = kMaxTextBytes;
   const auto result = RunProcess(ctx, spec);
@@ -391,42 +390,6 @@ ParsedDocument ParseBytes(const Context& ctx, std::string_view bytes, std::strin
   throw Error(Code::kUnimplemented, "there is no parser for '" + std::string(media_type) + "'; there are: Markdown, text, HTML, CSV, DOCX, PDF");
 }
 
-ParsedDocument ParseInChild(const Context& ctx, const std::vector<std::string>& command, std::string_view bytes, std::string_view media_type) {
-  if (bytes.size() > kMaxDocumentBytes) throw Error(Code::kResourceExhausted, "the file has " + std::to_string(bytes.size()) + " bytes, limit " + std::to_string(kMaxDocumentBytes));
-  ProcessSpec spec{command};
-  spec.argv.emplace_back(media_type);
-  spec.input = bytes;
-  const auto result = RunProcess(ctx, spec);
-  if (result.exit_status < 0) throw Error(Code::kDataLoss, "its parser ended by signal " + std::to_string(-result.exit_status));
-  const auto answer = ParseJson(result.output.empty() ? "{}" : std::string_view(result.output));
-  if (const auto* error = answer.get_object().if_contains("error"); error && error->is_string())
-    throw Error(Code::kInvalidArgument, std::string(AsView(error->get_string())));
-  if (result.exit_status != 0) throw Error(Code::kDataLoss, "its parser ended with status " + std::to_string(result.exit_status));
-  return FromJson<ParsedDocument>(answer);
-}
-
-int ParseMain(std::string_view media_type, bool allow_without_landlock) {
-  const auto ctx = Context::System("parse").WithTimeout(std::chrono::seconds(20));
-  try {
-    SandboxLimits limits;
-    limits.readable = {"/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/fonts", "/var/cache/fontconfig"};
-    EnterSandbox(limits, allow_without_landlock);
-    std::string bytes;
-    char buffer[65536];
-    for (;;) {
-      const auto n = ::read(STDIN_FILENO, buffer, sizeof buffer);
-      if (n <= 0) break;
-      bytes.append(buffer, static_cast<std::size_t>(n));
-      if (bytes.size() > kMaxDocumentBytes) throw Error(Code::kResourceExhausted, "the file is too large");
-    }
-    std::cout << ToText(ToJson(ParseBytes(ctx, bytes, media_type))) << std::flush;
-    return 0;
-  } catch (const std::bad_alloc&) {
-    std::cout << R"({"error":"its parser ran out of memory"})" << std::flush;
-  } catch (const std::exception& e) {
-    std::cout << ToText(JsonObject{{"error", e.what()}}) << std::flush;
-  }
-  return 1;
-}
+std::string_view SniffMediaType(std::string_view, std::string_view declared) { return declared; }
 
 }  // namespace tenfold::data

@@ -36,12 +36,5 @@ TEST(Parse, RefusesADocxThatIsNone) {
   EXPECT_EQ(CodeOf([] { ParseDocx(""); }), Code::kInvalidArgument);
 }
 
-TEST(Parse, AChildThatCrashesOrSpinsIsReported) {
-  const auto ctx = Context::System("test").WithTimeout(300ms);
-  EXPECT_EQ(CodeOf([&] { ParseInChild(ctx, {"/bin/sh", "-c", "kill -SEGV $$"}, "x", "text/plain"); }), Code::kDataLoss);
-  EXPECT_EQ(CodeOf([&] { ParseInChild(ctx, {"/bin/sh", "-c", "while :; do :; done"}, "x", "text/plain"); }), Code::kDeadlineExceeded);
-  EXPECT_EQ(CodeOf([&] { ParseInChild(Context::System("t"), {"/bin/sh", "-c", "echo nonsense"}, "x", "text/plain"); }), Code::kInvalidArgument);
-}
-
 }  // namespace
 }  // namespace tenfold::data
