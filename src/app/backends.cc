@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "data/sources/folder.h"
+#include "data/sources/web.h"
 #include "models/bert_embedder.h"
 #include "models/catalog.h"
 #include "models/llama_generator.h"
@@ -44,6 +45,7 @@ constexpr Backend<OpenObjectStoreFunction> kObjectStores[] = {
 using OpenSourceFunction = std::unique_ptr<data::Source> (*)(std::string_view path, const data::SourceSetup& setup);
 constexpr Backend<OpenSourceFunction> kSources[] = {
     {"folder", data::OpenFolderSource, "files below a folder, with the labels of its access.yaml"},
+    {"web", data::OpenWebSource, "web:https://host/path#max_pages=500: a site, by its sitemap and links"},
 };
 
 }  // namespace

@@ -182,6 +182,7 @@ HttpClientResponse FetchOnce(const Context& ctx, const Target& target, const Htt
   http::response_parser<http::buffer_body> parser;
   parser.header_limit(64 << 10);
   parser.body_limit(request.response_limit_bytes);
+  if (request.method == "HEAD") parser.skip(true);
   connection.OnStream("read from", false, [&](auto& stream, auto done) { http::async_read_header(stream, buffer, parser, [done](beast::error_code error, std::size_t) mutable { done(error); }); });
   HttpClientResponse response;
   response.status = parser.get().result_int();

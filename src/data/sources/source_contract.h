@@ -90,5 +90,6 @@ std::uint16_t FindFreePort();
 
 // Each in the test file of its back end.
 std::unique_ptr<SourceFixture> MakeFolderFixture();  // folder_test.cc
+std::unique_ptr<SourceFixture> MakeWebFixture();     // web_test.cc
 
 }  // namespace tenfold::data

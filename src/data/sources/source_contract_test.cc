@@ -332,6 +332,7 @@ TEST_P(SourceContract, AServerThatStallsCostsNoMoreThanTheDeadline) {
 // The list: one line a back end.
 const Kind kKinds[] = {
     {"folder", MakeFolderFixture},
+    {"web", MakeWebFixture},
 };
 INSTANTIATE_TEST_SUITE_P(Backends, SourceContract, testing::ValuesIn(kKinds), [](const auto& info) { return info.param.name; });
 
