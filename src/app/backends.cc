@@ -8,6 +8,7 @@
 #include "data/sources/mongodb.h"
 #include "data/sources/postgresql.h"
 #include "data/sources/s3.h"
+#include "data/sources/web.h"
 #include "models/bert_embedder.h"
 #include "models/catalog.h"
 #include "models/llama_generator.h"
@@ -53,6 +54,7 @@ constexpr Backend<OpenSourceFunction> kSources[] = {
     {"mongodb+srv", data::OpenMongodbSrvSource, "the same with its hosts from DNS"},
     {"postgresql", data::OpenPostgresqlSource, "postgresql://user@host/database?table=…&text=…: a table or query, password in $PGPASSWORD"},
     {"s3", data::OpenS3Source, "s3:bucket/folder or s3:http://host:port/bucket/folder, keys in $AWS_ACCESS_KEY_ID and $AWS_SECRET_ACCESS_KEY"},
+    {"web", data::OpenWebSource, "web:https://host/path#max_pages=500: a site, by its sitemap and links"},
 };
 
 }  // namespace

@@ -97,5 +97,6 @@ std::unique_ptr<SourceFixture> MakeMongodbFixture();     // mongodb_test.cc
 std::unique_ptr<SourceFixture> MakeMotoFixture();        // s3_test.cc
 std::unique_ptr<SourceFixture> MakeVersityFixture();     // s3_test.cc
 std::unique_ptr<SourceFixture> MakeImapFixture();        // imap_test.cc
+std::unique_ptr<SourceFixture> MakeWebFixture();         // web_test.cc
 
 }  // namespace tenfold::data

@@ -348,6 +348,7 @@ const Kind kKinds[] = {
     {"s3_moto", MakeMotoFixture},
     {"s3_versity", MakeVersityFixture},
     {"imap", MakeImapFixture},
+    {"web", MakeWebFixture},
 };
 INSTANTIATE_TEST_SUITE_P(Backends, SourceContract, testing::ValuesIn(kKinds), [](const auto& info) { return info.param.name; });
 
