@@ -1,62 +1,26 @@
 #include "models/bert_kernels.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
-#include <cstring>
 #include <utility>
 
-#ifdef __AVX512BF16__
+#include "models/simd.h"
+
+#if defined(__AVX512BF16__) || defined(__AVX512VNNI__)
 #include <immintrin.h>
 #endif
 
 namespace tenfold::models {
 namespace {
 
-// One register of the widest kind this build has. Compilers turn these into AVX-512, AVX2 or NEON instructions.
 #ifdef __AVX512F__
-constexpr std::size_t kLanes = 16;
 constexpr std::size_t kBlockRows = 12;  // 12 rows x 2 registers of sums + 2 of weights: 26 of 32 registers
 #else
-constexpr std::size_t kLanes = 8;
-constexpr std::size_t kBlockRows = 3;   // 3 rows x 4 registers: 12 of 16
+constexpr std::size_t kBlockRows = 3;  // 3 rows x 4 registers: 12 of 16
 #endif
-using Floats = float __attribute__((vector_size(kLanes * sizeof(float))));
-using Ints = std::int32_t __attribute__((vector_size(kLanes * sizeof(std::int32_t))));
 constexpr std::size_t kPanelRegisters = kPanelColumns / kLanes;
 
-inline Floats Load(const float* from) {
-  Floats v;
-  std::memcpy(&v, from, sizeof v);
-  return v;
-}
-inline void Store(float* to, Floats v) { std::memcpy(to, &v, sizeof v); }
-inline Floats Splat(float x) { return Floats{} + x; }
-inline float Sum(Floats v) {
-  float sum = 0;
-  for (std::size_t i = 0; i < kLanes; ++i) sum += v[i];
-  return sum;
-}
-
-/// e^x, relative error below 2e-7 for -87 < x < 88; smaller x gives about 1e-38.
-inline Floats Exp(Floats x) {
-  constexpr float kRound = 12582912.0f;  // adding 1.5 * 2^23 rounds to a whole number
-  x = x < -87.0f ? Splat(-87.0f) : x;
-  x = x > 88.0f ? Splat(88.0f) : x;
-  const Floats n = (x * 1.44269504f + kRound) - kRound;
-  const Floats r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
-  Floats p = Splat(1.9875691500e-4f);
-  p = p * r + 1.3981999507e-3f;
-  p = p * r + 8.3334519073e-3f;
-  p = p * r + 4.1665795894e-2f;
-  p = p * r + 1.6666665459e-1f;
-  p = p * r + 5.0000001201e-1f;
-  p = p * (r * r) + r + 1.0f;
-  const Ints exponent = (__builtin_convertvector(n, Ints) + 127) << 23;
-  Floats power;
-  std::memcpy(&power, &exponent, sizeof power);
-  return p * power;
-}
+constexpr std::size_t RoundUp(std::size_t n, std::size_t to) { return (n + to - 1) / to * to; }
 
 inline Floats GeluOf(Floats x) {
   const Floats z = x * 0.70710678f;
@@ -67,6 +31,26 @@ inline Floats GeluOf(Floats x) {
   const Floats erf = z < 0.0f ? tail - 1.0f : 1.0f - tail;
   return x * 0.5f * (erf + 1.0f);
 }
+
+/// x * (1/2 + x * p(x^2)), p fitted to the normal distribution function for |x| <= 4.4 by iterated least squares; beyond, its value there. No division, no exponential.
+inline Floats QuickGeluOf(Floats x) {
+  const Floats c = Min(Max(x, Splat(-4.4f)), Splat(4.4f));
+  const Floats u = c * c;
+  Floats p = Splat(3.5729566e-11f);
+  p = p * u - 3.75689615e-09f;
+  p = p * u + 1.74179778e-07f;
+  p = p * u - 4.72656341e-06f;
+  p = p * u + 8.43104245e-05f;
+  p = p * u - 1.05509575e-03f;
+  p = p * u + 9.64336305e-03f;
+  p = p * u - 6.60769486e-02f;
+  p = p * u + 3.98761879e-01f;
+  return x * (c * p + 0.5f);
+}
+
+/// Loads stay where they are written. Left alone, the compiler loads the inputs of all rows ahead of the products, runs out of registers and spends more time
+/// on the stack than on products: 276 instead of 400 billion byte products a second.
+inline void KeepOrder() { asm volatile("" ::: "memory"); }
 
 /// Sums start at the bias, so that one pass writes the result.
 template <std::size_t kRows>
@@ -90,9 +74,10 @@ struct Sums {
 };
 
 template <std::size_t kRows>
-void MultiplyBlock(const float* in, std::size_t in_stride, const float* panel, std::size_t inputs, const float* bias, float* out,
-                   std::size_t out_stride, std::size_t columns) {
+void MultiplyBlock(const float* in, std::size_t in_stride, const float* panel, std::size_t inputs, const float* bias, float* out, std::size_t out_stride,
+                   std::size_t columns) {
   Sums<kRows> sums(bias, columns);
+#pragma clang loop unroll(disable)
   for (std::size_t i = 0; i < inputs; ++i, panel += kPanelColumns) {
     Floats w[kPanelRegisters];
     for (std::size_t j = 0; j < kPanelRegisters; ++j) w[j] = Load(panel + j * kLanes);
@@ -101,6 +86,7 @@ void MultiplyBlock(const float* in, std::size_t in_stride, const float* panel, s
       const Floats x = Splat(in[r * in_stride + i]);
 #pragma unroll
       for (std::size_t j = 0; j < kPanelRegisters; ++j) sums.v[r][j] += x * w[j];
+      KeepOrder();
     }
   }
   sums.Write(out, out_stride, columns);
@@ -109,10 +95,11 @@ void MultiplyBlock(const float* in, std::size_t in_stride, const float* panel, s
 #ifdef __AVX512BF16__
 /// Two inputs at a time: a panel row holds, for each output, the pair of weights that belongs to the pair of inputs.
 template <std::size_t kRows>
-void MultiplyBlockHalf(const std::uint16_t* in, std::size_t in_stride, const std::uint16_t* panel, std::size_t inputs, const float* bias,
-                       float* out, std::size_t out_stride, std::size_t columns) {
+void MultiplyBlockHalf(const std::uint16_t* in, std::size_t in_stride, const std::uint16_t* panel, std::size_t inputs, const float* bias, float* out,
+                       std::size_t out_stride, std::size_t columns) {
   static_assert(kPanelRegisters == 2);
   Sums<kRows> sums(bias, columns);
+#pragma clang loop unroll(disable)
   for (std::size_t i = 0; i < inputs; i += 2, panel += 2 * kPanelColumns) {
     const auto w0 = std::bit_cast<__m512bh>(_mm512_load_si512(panel));
     const auto w1 = std::bit_cast<__m512bh>(_mm512_load_si512(panel + kPanelColumns));
@@ -123,11 +110,64 @@ void MultiplyBlockHalf(const std::uint16_t* in, std::size_t in_stride, const std
       const auto x = std::bit_cast<__m512bh>(_mm512_set1_epi32(pair));
       sums.v[r][0] = _mm512_dpbf16_ps(sums.v[r][0], x, w0);
       sums.v[r][1] = _mm512_dpbf16_ps(sums.v[r][1], x, w1);
+      KeepOrder();
     }
   }
   sums.Write(out, out_stride, columns);
 }
 #endif
+
+/// What turns the sums of bytes back into floats: of rows, and of the panel's columns.
+struct ByteScales {
+  const float* row_scale;
+  const float* row_low;
+  const float* column_scale;
+  const float* column_sum;
+};
+
+/// With input = low + scale * byte and weight = step * byte: sum(w * x) = scale * step * sum(bytes) + low * (step * sum(weight bytes)).
+template <std::size_t kRows>
+void MultiplyBlockBytes(const std::uint8_t* in, std::size_t in_stride, const std::int8_t* panel, std::size_t inputs, const ByteScales& scales,
+                        const float* bias, float* out, std::size_t out_stride, std::size_t columns) {
+  Ints sums[kRows][kPanelRegisters];
+#ifdef __AVX512VNNI__
+  static_assert(kPanelRegisters == 2);
+  __m512i v[kRows][2];
+#pragma unroll
+  for (std::size_t r = 0; r < kRows; ++r) v[r][0] = v[r][1] = _mm512_setzero_si512();
+#pragma clang loop unroll(disable)
+  for (std::size_t i = 0; i < inputs; i += 4, panel += 4 * kPanelColumns) {
+    const auto w0 = _mm512_load_si512(panel), w1 = _mm512_load_si512(panel + 2 * kPanelColumns);
+#pragma unroll
+    for (std::size_t r = 0; r < kRows; ++r) {
+      std::int32_t four = 0;
+      std::memcpy(&four, in + r * in_stride + i, sizeof four);
+      const auto x = _mm512_set1_epi32(four);
+      v[r][0] = _mm512_dpbusd_epi32(v[r][0], x, w0);
+      v[r][1] = _mm512_dpbusd_epi32(v[r][1], x, w1);
+      KeepOrder();
+    }
+  }
+#pragma unroll
+  for (std::size_t r = 0; r < kRows; ++r)
+    for (std::size_t j = 0; j < 2; ++j) sums[r][j] = std::bit_cast<Ints>(v[r][j]);
+#else
+  alignas(64) std::int32_t plain[kRows * kPanelColumns];
+  internal::SumBytes(in, in_stride, kRows, panel, inputs, plain);
+  std::memcpy(sums, plain, sizeof plain);
+#endif
+  alignas(64) float start[kPanelColumns] = {};
+  if (bias) std::memcpy(start, bias, columns * sizeof(float));
+#pragma unroll
+  for (std::size_t r = 0; r < kRows; ++r, out += out_stride) {
+    Floats result[kPanelRegisters];
+    for (std::size_t j = 0; j < kPanelRegisters; ++j) {
+      const Floats offset = Load(scales.column_sum + j * kLanes) * scales.row_low[r] + Load(start + j * kLanes);
+      result[j] = __builtin_convertvector(sums[r][j], Floats) * (Load(scales.column_scale + j * kLanes) * scales.row_scale[r]) + offset;
+    }
+    std::memcpy(out, result, columns * sizeof(float));
+  }
+}
 
 /// Calls work(integral_constant<rows>) for 1..kBlockRows, so that every row count has its own unrolled loop.
 template <class Work, std::size_t... kIndex>
@@ -135,72 +175,194 @@ void WithRows(std::size_t rows, Work&& work, std::index_sequence<kIndex...>) {
   ((rows == kIndex + 1 ? work(std::integral_constant<std::size_t, kIndex + 1>{}) : void()), ...);
 }
 
-std::uint16_t ToBfloat16(float x) {  // to nearest, ties to even; weights are finite
-  const auto bits = std::bit_cast<std::uint32_t>(x);
-  return static_cast<std::uint16_t>((bits + 0x7FFFu + (bits >> 16 & 1u)) >> 16);
+/// Calls work(first row, integral_constant<rows>) for blocks of nearly equal size: 16 rows are 8 and 8, which keeps the multipliers busier than 12 and 4.
+template <class Work>
+void ForBlocks(std::size_t rows, Work&& work) {
+  const std::size_t blocks = (rows + kBlockRows - 1) / kBlockRows;
+  for (std::size_t b = 0; b < blocks; ++b) {
+    const std::size_t first = rows * b / blocks, count = rows * (b + 1) / blocks - first;
+    WithRows(count, [&](auto constant) { work(first, constant); }, std::make_index_sequence<kBlockRows>{});
+  }
+}
+
+void ToHalves(const float* in, std::size_t count, std::uint16_t* out) {
+  std::size_t i = 0;
+#ifdef __AVX512BF16__
+  for (; i + 16 <= count; i += 16)
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i), std::bit_cast<__m256i>(_mm512_cvtneps_pbh(_mm512_loadu_ps(in + i))));
+#endif
+  for (; i < count; ++i) out[i] = ToBfloat16(in[i]);
+}
+
+Precision Supported(Precision precision) {
+#ifndef __AVX512BF16__
+  if (precision == Precision::kBfloat16) return Precision::kFloat32;
+#endif
+  return precision;
 }
 
 }  // namespace
 
+namespace internal {
+void SumBytes(const std::uint8_t* in, std::size_t in_stride, std::size_t rows, const std::int8_t* panel, std::size_t inputs, std::int32_t* sums) {
+  std::fill_n(sums, rows * kPanelColumns, 0);
+  for (std::size_t i = 0; i < inputs; i += 4, panel += 4 * kPanelColumns)
+    for (std::size_t r = 0; r < rows; ++r) {
+      const std::uint8_t* x = in + r * in_stride + i;
+      for (std::size_t c = 0; c < kPanelColumns; ++c)
+        sums[r * kPanelColumns + c] += x[0] * panel[4 * c] + x[1] * panel[4 * c + 1] + x[2] * panel[4 * c + 2] + x[3] * panel[4 * c + 3];
+    }
+}
+}  // namespace internal
+
 Precision FastestPrecision() {
-#ifdef __AVX512BF16__
+#if defined(__AVX512VNNI__)
+  return Precision::kInt8;
+#elif defined(__AVX512BF16__)
   return Precision::kBfloat16;
 #else
   return Precision::kFloat32;
 #endif
 }
 
-PackedMatrix::PackedMatrix(const float* weights, std::size_t outputs, std::size_t inputs, std::size_t output_stride,
-                           std::size_t input_stride, Precision precision)
-    : outputs_(outputs), inputs_(inputs), precision_(std::min(precision, FastestPrecision())) {
-  if (inputs % 2) precision_ = Precision::kFloat32;
-  const std::size_t panels = (outputs + kPanelColumns - 1) / kPanelColumns;
-  const std::size_t size = panels * kPanelColumns * inputs;
-  if (precision_ == Precision::kFloat32) floats_ = AlignedBuffer<float>(size);
-  else halves_ = AlignedBuffer<std::uint16_t>(size);
-  for (std::size_t p = 0; p < panels; ++p)
-    for (std::size_t i = 0; i < inputs; ++i)
-      for (std::size_t c = 0; c < kPanelColumns; ++c) {
-        const std::size_t o = p * kPanelColumns + c;
-        const float value = o < outputs ? weights[o * output_stride + i * input_stride] : 0.0f;
-        if (precision_ == Precision::kFloat32) floats_.data()[(p * inputs + i) * kPanelColumns + c] = value;
-        else halves_.data()[p * inputs * kPanelColumns + (i / 2) * 2 * kPanelColumns + 2 * c + i % 2] = ToBfloat16(value);
-      }
+PackedMatrix::PackedMatrix(const float* weights, std::size_t outputs, std::size_t inputs, std::size_t output_stride, std::size_t input_stride,
+                           Precision precision)
+    : outputs_(outputs), inputs_(inputs), precision_(Supported(precision)) {
+  const std::size_t columns = RoundUp(outputs, kPanelColumns);
+  const std::size_t group = precision_ == Precision::kInt8 ? 4 : precision_ == Precision::kBfloat16 ? 2 : 1;  // inputs side by side
+  const std::size_t padded = RoundUp(inputs, group);
+  if (precision_ == Precision::kFloat32) floats_ = AlignedBuffer<float>(columns * padded);
+  if (precision_ == Precision::kBfloat16) halves_ = AlignedBuffer<std::uint16_t>(columns * padded);
+  if (precision_ == Precision::kInt8) {
+    bytes_ = AlignedBuffer<std::int8_t>(columns * padded);
+    scales_.assign(columns, 0);
+    sums_.assign(columns, 0);
+  }
+  for (std::size_t o = 0; o < columns; ++o) {
+    const auto weight = [&](std::size_t i) { return o < outputs && i < inputs ? weights[o * output_stride + i * input_stride] : 0.0f; };
+    float largest = 0;
+    for (std::size_t i = 0; precision_ == Precision::kInt8 && i < inputs; ++i) largest = std::max(largest, std::abs(weight(i)));
+    const float step = largest > 0 ? largest / 127 : 1;
+    std::int32_t sum = 0;
+    for (std::size_t i = 0; i < padded; ++i) {
+      const std::size_t at = (o / kPanelColumns * padded + i / group * group) * kPanelColumns + o % kPanelColumns * group + i % group;
+      if (precision_ == Precision::kFloat32) floats_.data()[at] = weight(i);
+      if (precision_ == Precision::kBfloat16) halves_.data()[at] = ToBfloat16(weight(i));
+      if (precision_ == Precision::kInt8) sum += bytes_.data()[at] = static_cast<std::int8_t>(std::lround(weight(i) / step));
+    }
+    if (precision_ != Precision::kInt8) continue;
+    scales_[o] = step;
+    sums_[o] = step * static_cast<float>(sum);
+  }
 }
 
-void Multiply(const float* in, std::size_t rows, std::size_t in_stride, const PackedMatrix& weights, const float* bias, float* out,
-              std::size_t out_stride) {
-  const std::size_t inputs = weights.inputs_;
-#ifdef __AVX512BF16__
-  AlignedBuffer<std::uint16_t> halves;
-  if (weights.precision_ == Precision::kBfloat16) {
-    halves = AlignedBuffer<std::uint16_t>(rows * inputs);
-    for (std::size_t r = 0; r < rows; ++r) {
-      std::size_t i = 0;
-      for (; i + 16 <= inputs; i += 16)
-        _mm256_storeu_si256(reinterpret_cast<__m256i*>(halves.data() + r * inputs + i),
-                            std::bit_cast<__m256i>(_mm512_cvtneps_pbh(_mm512_loadu_ps(in + r * in_stride + i))));
-      for (; i < inputs; ++i) halves.data()[r * inputs + i] = ToBfloat16(in[r * in_stride + i]);
+void Inputs::Prepare(std::size_t rows, std::size_t width, Precision precision) {
+  rows_ = rows;
+  width_ = width;
+  precision_ = Supported(precision);
+  stride_ = RoundUp(width, 64);
+  if (precision_ == Precision::kBfloat16) halves_.Need(rows * stride_);
+  if (precision_ == Precision::kInt8) {
+    bytes_.Need(rows * stride_);
+    scales_.resize(rows);
+    lows_.resize(rows);
+  }
+}
+
+void Inputs::QuantiseRow(const float* in, std::size_t row, float low, float high) {
+  const float range = high - low, inverse = range > 1e-30f ? 255 / range : 0;
+  scales_[row] = range / 255;
+  lows_[row] = low;
+  std::uint8_t* out = bytes_.data() + row * stride_;
+  using Bytes = std::uint8_t __attribute__((vector_size(kLanes)));
+  std::size_t i = 0;
+  for (; i + kLanes <= width_; i += kLanes) {
+    const auto bytes = __builtin_convertvector(__builtin_convertvector((Load(in + i) - low) * inverse + 0.5f, Ints), Bytes);
+    std::memcpy(out + i, &bytes, sizeof bytes);
+  }
+  for (; i < width_; ++i) out[i] = static_cast<std::uint8_t>((in[i] - low) * inverse + 0.5f);
+  for (; i < RoundUp(width_, 4); ++i) out[i] = 0;
+}
+
+void Inputs::Assign(const float* in, std::size_t rows, std::size_t width, std::size_t stride, Precision precision) {
+  Prepare(rows, width, precision);
+  if (precision_ == Precision::kFloat32) {
+    floats_ = in;
+    stride_ = stride;
+    return;
+  }
+  for (std::size_t r = 0; r < rows; ++r, in += stride) {
+    if (precision_ == Precision::kBfloat16) {
+      ToHalves(in, width, halves_.data() + r * stride_);
+      if (width % 2) halves_.data()[r * stride_ + width] = 0;
+      continue;
+    }
+    Floats lows = Splat(in[0]), highs = lows;
+    std::size_t i = 0;
+    for (; i + kLanes <= width; i += kLanes) {
+      const Floats v = Load(in + i);
+      lows = Min(lows, v);
+      highs = Max(highs, v);
+    }
+    float low = Lowest(lows), high = Highest(highs);
+    for (; i < width; ++i) low = std::min(low, in[i]), high = std::max(high, in[i]);
+    QuantiseRow(in, r, low, high);
+  }
+}
+
+void Inputs::AssignGelu(float* in, std::size_t rows, std::size_t width, Precision precision) {
+  if (Supported(precision) == Precision::kFloat32) {
+    Gelu({in, rows * width});
+    return Assign(in, rows, width, width, precision);
+  }
+  Prepare(rows, width, precision);
+  for (std::size_t r = 0; r < rows; ++r, in += width) {
+    Floats lows = Splat(0), highs = Splat(0);
+    std::size_t i = 0;
+    for (; i + kLanes <= width; i += kLanes) {
+      const Floats v = QuickGeluOf(Load(in + i));
+      Store(in + i, v);
+      lows = Min(lows, v);
+      highs = Max(highs, v);
+    }
+    float low = Lowest(lows), high = Highest(highs);
+    for (; i < width; ++i) {
+      in[i] = QuickGeluOf(Splat(in[i]))[0];
+      low = std::min(low, in[i]), high = std::max(high, in[i]);
+    }
+    if (precision_ == Precision::kInt8) {
+      QuantiseRow(in, r, low, high);
+    } else {
+      ToHalves(in, width, halves_.data() + r * stride_);
+      if (width % 2) halves_.data()[r * stride_ + width] = 0;
     }
   }
-#endif
-  // Panel outside, rows inside: a panel (24 to 192 KB) stays in the second-level cache while all rows pass it.
+}
+
+void Multiply(const Inputs& in, const PackedMatrix& weights, const float* bias, float* out, std::size_t out_stride) {
+  // Panel outside, rows inside: a panel (12 to 192 KB) stays in the second-level cache while all rows pass it.
   for (std::size_t first = 0; first < weights.outputs_; first += kPanelColumns) {
     const std::size_t columns = std::min(kPanelColumns, weights.outputs_ - first);
     const float* panel_bias = bias ? bias + first : nullptr;
-    for (std::size_t row = 0; row < rows; row += kBlockRows) {
-      WithRows(std::min(kBlockRows, rows - row), [&](auto count) {
-        constexpr std::size_t kRows = decltype(count)::value;
-        float* to = out + row * out_stride + first;
+    ForBlocks(in.rows_, [&](std::size_t row, auto count) {
+      constexpr std::size_t kRows = decltype(count)::value;
+      float* to = out + row * out_stride + first;
+      if (weights.precision_ == Precision::kInt8) {
+        const std::size_t inputs = RoundUp(weights.inputs_, 4);
+        const ByteScales scales{in.scales_.data() + row, in.lows_.data() + row, weights.scales_.data() + first, weights.sums_.data() + first};
+        return MultiplyBlockBytes<kRows>(in.bytes_.data() + row * in.stride_, in.stride_, weights.bytes_.data() + first * inputs, inputs, scales, panel_bias,
+                                         to, out_stride, columns);
+      }
 #ifdef __AVX512BF16__
-        if (weights.precision_ == Precision::kBfloat16)
-          return MultiplyBlockHalf<kRows>(halves.data() + row * inputs, inputs, weights.halves_.data() + first * inputs, inputs, panel_bias, to,
-                                          out_stride, columns);
+      if (weights.precision_ == Precision::kBfloat16) {
+        const std::size_t inputs = RoundUp(weights.inputs_, 2);
+        return MultiplyBlockHalf<kRows>(in.halves_.data() + row * in.stride_, in.stride_, weights.halves_.data() + first * inputs, inputs, panel_bias, to,
+                                        out_stride, columns);
+      }
 #endif
-        MultiplyBlock<kRows>(in + row * in_stride, in_stride, weights.floats_.data() + first * inputs, inputs, panel_bias, to, out_stride,
-                             columns);
-      }, std::make_index_sequence<kBlockRows>{});
-    }
+      MultiplyBlock<kRows>(in.floats_ + row * in.stride_, in.stride_, weights.floats_.data() + first * weights.inputs_, weights.inputs_, panel_bias, to,
+                           out_stride, columns);
+    });
   }
 }
 
@@ -250,6 +412,125 @@ void ScaledSoftmax(float* x, std::size_t rows, std::size_t width, std::size_t st
     const float inverse = 1.0f / (sum + Sum(sums));
     for (i = 0; i < width; ++i) x[i] *= inverse;
   }
+}
+
+namespace {
+
+/// A block of queries at a time, so that their scores stay in the first-level cache.
+void AttendFloats(const float* in, std::size_t length, std::size_t width, std::size_t heads, float* out, AttentionScratch& scratch) {
+  const std::size_t head_width = width / heads, stride = 3 * width, padded = RoundUp(length, kPanelColumns), value_columns = RoundUp(head_width, kPanelColumns);
+  scratch.float_keys.Need(padded * head_width);
+  scratch.float_values.Need(length * value_columns);
+  scratch.scores.Need(kBlockRows * padded);
+  const float scale = 1.0f / std::sqrt(static_cast<float>(head_width));
+  for (std::size_t h = 0; h < heads; ++h) {
+    const float* queries = in + h * head_width;
+    float* keys = scratch.float_keys.data();
+    float* values = scratch.float_values.data();
+    std::fill_n(keys + (padded - kPanelColumns) * head_width, kPanelColumns * head_width, 0.0f);
+    std::fill_n(values + (value_columns - kPanelColumns) * length, kPanelColumns * length, 0.0f);
+    for (std::size_t t = 0; t < length; ++t) {
+      const float* key = queries + t * stride + width;
+      for (std::size_t i = 0; i < head_width; ++i) keys[(t / kPanelColumns * head_width + i) * kPanelColumns + t % kPanelColumns] = key[i];
+      for (std::size_t i = 0; i < head_width; ++i) values[(i / kPanelColumns * length + t) * kPanelColumns + i % kPanelColumns] = key[width + i];
+    }
+    ForBlocks(length, [&](std::size_t first, auto count) {
+      constexpr std::size_t kRows = decltype(count)::value;
+      for (std::size_t key = 0; key < padded; key += kPanelColumns)
+        MultiplyBlock<kRows>(queries + first * stride, stride, keys + key * head_width, head_width, nullptr, scratch.scores.data() + key, padded, kPanelColumns);
+      ScaledSoftmax(scratch.scores.data(), kRows, length, padded, scale);
+      for (std::size_t column = 0; column < head_width; column += kPanelColumns)
+        MultiplyBlock<kRows>(scratch.scores.data(), padded, values + column * length, length, nullptr, out + first * width + h * head_width + column, width,
+                             std::min(kPanelColumns, head_width - column));
+    });
+  }
+}
+
+#ifdef __AVX512BF16__
+/// 2^x for x <= 0, relative error below 2e-4: the result becomes a bfloat16, whose rounding is twenty times that.
+inline __m512 QuickExp2(__m512 x) {
+  const __m512 n = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  const __m512 f = _mm512_sub_ps(x, n);
+  __m512 p = _mm512_set1_ps(0.0558011f);
+  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0.2402265f));
+  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0.6931472f));
+  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(1.0f));
+  return _mm512_scalef_ps(p, n);
+}
+
+/// 2^(x - largest) as bfloat16, up to `padded` (zeros past `length`). Returns the sum.
+float ExponentiateRow(const float* x, std::size_t length, std::size_t padded, std::uint16_t* out) {
+  const auto mask_at = [&](std::size_t i) { return i + 16 <= length ? __mmask16(0xFFFF) : i >= length ? __mmask16(0) : static_cast<__mmask16>((1u << (length - i)) - 1); };
+  const __m512 lowest = _mm512_set1_ps(-3e38f);
+  __m512 top = lowest;
+  for (std::size_t i = 0; i < length; i += 16) top = _mm512_max_ps(top, _mm512_mask_loadu_ps(lowest, mask_at(i), x + i));
+  const __m512 largest = _mm512_set1_ps(_mm512_reduce_max_ps(top));
+  __m512 sums = _mm512_setzero_ps();
+  for (std::size_t i = 0; i < padded; i += 16) {
+    const __m512 e = _mm512_maskz_mov_ps(mask_at(i), QuickExp2(_mm512_sub_ps(_mm512_loadu_ps(x + i), largest)));
+    sums = _mm512_add_ps(sums, e);
+    _mm256_store_si256(reinterpret_cast<__m256i*>(out + i), std::bit_cast<__m256i>(_mm512_cvtneps_pbh(e)));
+  }
+  return _mm512_reduce_add_ps(sums);
+}
+
+/// A block of 12 queries at a time, so that their scores stay in the first-level cache.
+void AttendHalves(const float* in, std::size_t length, std::size_t width, std::size_t heads, float* out, AttentionScratch& scratch) {
+  const std::size_t head_width = width / heads, stride = 3 * width, padded = RoundUp(length, kPanelColumns);
+  const std::size_t dims = RoundUp(head_width, 2), value_columns = RoundUp(head_width, kPanelColumns);
+  scratch.queries.Need(length * dims);
+  scratch.keys.Need(padded * dims);
+  scratch.values.Need(padded * value_columns);
+  scratch.scores.Need(kBlockRows * padded);
+  scratch.weights.Need(kBlockRows * padded);
+  const float to_log2 = 1.44269504f / std::sqrt(static_cast<float>(head_width));
+  std::uint16_t row[1024];  // OpenBertEmbedder's limit of a head
+  float scaled[1024];
+  for (std::size_t h = 0; h < heads; ++h) {
+    // Keys: a panel row holds, for 32 keys, one pair of their numbers. Values: for 32 numbers, those of a pair of positions.
+    std::memset(scratch.values.data(), 0, padded * value_columns * sizeof(std::uint16_t));
+    std::memset(scratch.keys.data() + (padded - kPanelColumns) * dims, 0, kPanelColumns * dims * sizeof(std::uint16_t));
+    row[dims - 1] = 0;
+    for (std::size_t t = 0; t < length; ++t) {
+      const float* query = in + t * stride + h * head_width;
+      for (std::size_t i = 0; i < head_width; ++i) scaled[i] = query[i] * to_log2;
+      ToHalves(scaled, head_width, row);
+      std::memcpy(scratch.queries.data() + t * dims, row, dims * sizeof(std::uint16_t));
+      ToHalves(query + width, head_width, row);
+      std::uint16_t* key = scratch.keys.data() + t / kPanelColumns * kPanelColumns * dims + t % kPanelColumns * 2;
+      for (std::size_t i = 0; i < dims; i += 2) std::memcpy(key + i * kPanelColumns, row + i, 2 * sizeof(std::uint16_t));
+      ToHalves(query + 2 * width, head_width, row);
+      for (std::size_t i = 0; i < head_width; ++i)
+        scratch.values.data()[i / kPanelColumns * kPanelColumns * padded + t / 2 * 2 * kPanelColumns + i % kPanelColumns * 2 + t % 2] = row[i];
+    }
+    ForBlocks(length, [&](std::size_t first, auto count) {
+      constexpr std::size_t kRows = decltype(count)::value;
+      for (std::size_t key = 0; key < padded; key += kPanelColumns)
+        MultiplyBlockHalf<kRows>(scratch.queries.data() + first * dims, dims, scratch.keys.data() + key * dims, dims, nullptr, scratch.scores.data() + key,
+                                 padded, kPanelColumns);
+      float inverse[kRows];
+      for (std::size_t r = 0; r < kRows; ++r)
+        inverse[r] = 1.0f / ExponentiateRow(scratch.scores.data() + r * padded, length, padded, scratch.weights.data() + r * padded);
+      for (std::size_t column = 0; column < head_width; column += kPanelColumns) {
+        const std::size_t columns = std::min(kPanelColumns, head_width - column);
+        float* to = out + first * width + h * head_width + column;
+        MultiplyBlockHalf<kRows>(scratch.weights.data(), padded, scratch.values.data() + column * padded, RoundUp(length, 2), nullptr, to, width, columns);
+        for (std::size_t r = 0; r < kRows; ++r)
+          for (std::size_t i = 0; i < columns; ++i) to[r * width + i] *= inverse[r];
+      }
+    });
+  }
+}
+#endif
+
+}  // namespace
+
+void Attend(const float* in, std::size_t length, std::size_t width, std::size_t heads, [[maybe_unused]] Precision precision, float* out,
+            AttentionScratch& scratch) {
+#ifdef __AVX512BF16__
+  if (precision != Precision::kFloat32) return AttendHalves(in, length, width, heads, out, scratch);
+#endif
+  AttendFloats(in, length, width, heads, out, scratch);
 }
 
 }  // namespace tenfold::models

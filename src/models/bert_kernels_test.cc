@@ -1,0 +1,134 @@
+#include "models/bert_kernels.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <random>
+
+namespace tenfold::models {
+namespace {
+
+std::vector<float> RandomFloats(std::size_t count, unsigned seed) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal;
+  std::vector<float> out(count);
+  for (auto& x : out) x = normal(random);
+  return out;
+}
+
+/// Sizes that fill panels, blocks and registers, and sizes that do not.
+TEST(BertKernels, ProductsEqualTheirDefinitionInEveryPrecision) {
+  for (const std::size_t rows : {1u, 2u, 7u, 12u, 13u, 29u})
+    for (const std::size_t inputs : {1u, 3u, 32u, 65u, 130u})
+      for (const std::size_t outputs : {1u, 31u, 32u, 70u}) {
+        const auto in = RandomFloats(rows * inputs, 1), weights = RandomFloats(outputs * inputs, 2), bias = RandomFloats(outputs, 3);
+        // Half a step of a byte, or the ninth bit of a bfloat16, in each of the factors of `inputs` products of about 1.
+        const double spread = std::sqrt(static_cast<double>(inputs));
+        for (const auto& [precision, tolerance] : {std::pair{Precision::kFloat32, 1e-5}, {Precision::kBfloat16, 0.04}, {Precision::kInt8, 0.1}}) {
+          const PackedMatrix packed(weights.data(), outputs, inputs, inputs, 1, precision);
+          Inputs prepared;
+          prepared.Assign(in.data(), rows, inputs, inputs, precision);
+          std::vector<float> out(rows * outputs + 1, -77.0f);
+          Multiply(prepared, packed, bias.data(), out.data(), outputs);
+          EXPECT_EQ(out.back(), -77.0f);
+          for (std::size_t r = 0; r < rows; ++r) {
+            std::vector<float> alone(outputs);
+            Inputs one;
+            one.Assign(in.data() + r * inputs, 1, inputs, inputs, precision);
+            Multiply(one, packed, bias.data(), alone.data(), outputs);
+            for (std::size_t o = 0; o < outputs; ++o) {
+              double sum = bias[o];
+              for (std::size_t i = 0; i < inputs; ++i) sum += static_cast<double>(in[r * inputs + i]) * weights[o * inputs + i];
+              EXPECT_NEAR(out[r * outputs + o], sum, tolerance * spread) << rows << " " << inputs << " " << outputs;
+              EXPECT_EQ(out[r * outputs + o], alone[o]);
+            }
+          }
+        }
+      }
+}
+
+/// The plain sums are what a CPU without byte products uses; Multiply must give the very sums they give.
+TEST(BertKernels, ByteSumsAreExact) {
+  constexpr std::size_t kInputs = 384, kRows = 5;
+  std::vector<float> in(kRows * kInputs), weights(kPanelColumns * kInputs);
+  std::mt19937 random(4);
+  for (std::size_t i = 0; i < in.size(); ++i)
+    in[i] = static_cast<float>(i % kInputs == 0 ? 0u : i % kInputs == 1 ? 255u : random() % 256);  // scale 1, offset 0
+  for (std::size_t i = 0; i < weights.size(); ++i) weights[i] = static_cast<float>(i % kInputs == 0 ? 127 : static_cast<int>(random() % 255) - 127);  // step 1
+  Inputs prepared;
+  prepared.Assign(in.data(), kRows, kInputs, kInputs, Precision::kInt8);
+  std::vector<float> out(kRows * kPanelColumns);
+  Multiply(prepared, PackedMatrix(weights.data(), kPanelColumns, kInputs, kInputs, 1, Precision::kInt8), nullptr, out.data(), kPanelColumns);
+  std::vector<std::uint8_t> bytes(in.begin(), in.end());
+  std::vector<std::int8_t> panel(weights.size());
+  for (std::size_t c = 0; c < kPanelColumns; ++c)
+    for (std::size_t i = 0; i < kInputs; ++i) panel[(i / 4 * kPanelColumns + c) * 4 + i % 4] = static_cast<std::int8_t>(weights[c * kInputs + i]);
+  std::vector<std::int32_t> plain(out.size());
+  internal::SumBytes(bytes.data(), kInputs, kRows, panel.data(), kInputs, plain.data());
+  for (std::size_t r = 0; r < kRows; ++r)
+    for (std::size_t c = 0; c < kPanelColumns; ++c) {
+      std::int64_t sum = 0;
+      for (std::size_t i = 0; i < kInputs; ++i) sum += static_cast<std::int64_t>(in[r * kInputs + i]) * static_cast<std::int64_t>(weights[c * kInputs + i]);
+      EXPECT_EQ(plain[r * kPanelColumns + c], sum);
+      EXPECT_EQ(out[r * kPanelColumns + c], static_cast<float>(sum));
+    }
+}
+
+TEST(BertKernels, AConstantRowAndZeroWeightsAreNoDivisionByZero) {
+  const std::vector<float> in(64, 0.25f), zeros(64 * 32, 0.0f);
+  Inputs prepared;
+  prepared.Assign(in.data(), 1, 64, 64, Precision::kInt8);
+  std::vector<float> out(32);
+  Multiply(prepared, PackedMatrix(zeros.data(), 32, 64, 64, 1, Precision::kInt8), nullptr, out.data(), 32);
+  for (const float x : out) EXPECT_EQ(x, 0);
+  const std::vector<float> ones(64 * 32, 1.0f);
+  Multiply(prepared, PackedMatrix(ones.data(), 32, 64, 64, 1, Precision::kInt8), nullptr, out.data(), 32);
+  for (const float x : out) EXPECT_NEAR(x, 16, 1e-4);
+}
+
+TEST(BertKernels, GeluIsNearTheErrorFunction) {
+  std::vector<float> x;
+  for (int i = -2000; i <= 2000; ++i) x.push_back(static_cast<float>(i) / 200);
+  auto exact = x;
+  Gelu(exact);
+  for (std::size_t i = 0; i < x.size(); ++i) EXPECT_NEAR(exact[i], x[i] / 2 * (1 + std::erf(x[i] / std::sqrt(2.0f))), 2e-6);
+  // The narrow form, seen through a product with the identity; one row per value so that the steps of a byte do not hide it.
+  for (std::size_t i = 0; i < x.size(); i += 37) {
+    float value = x[i];
+    Inputs prepared;
+    prepared.AssignGelu(&value, 1, 1, Precision::kInt8);
+    EXPECT_NEAR(value, exact[i], 1e-4) << x[i];
+  }
+}
+
+TEST(BertKernels, AttentionEqualsItsDefinition) {
+  for (const auto& [width, heads] : {std::pair<std::size_t, std::size_t>{64, 2}, {96, 1}, {30, 2}, {9, 3}, {128, 2}})
+    for (const std::size_t length : {1u, 2u, 15u, 33u, 70u}) {
+      const std::size_t head_width = width / heads;
+      const auto in = RandomFloats(length * 3 * width, static_cast<unsigned>(length));
+      AttentionScratch scratch;
+      for (const auto& [precision, tolerance] : {std::pair{Precision::kFloat32, 1e-5}, {Precision::kInt8, 0.04}}) {
+        std::vector<float> out(length * width);
+        Attend(in.data(), length, width, heads, precision, out.data(), scratch);
+        for (std::size_t t = 0; t < length; ++t)
+          for (std::size_t h = 0; h < heads; ++h) {
+            std::vector<double> weights(length);
+            double sum = 0;
+            for (std::size_t k = 0; k < length; ++k) {
+              double score = 0;
+              for (std::size_t i = 0; i < head_width; ++i)
+                score += static_cast<double>(in[t * 3 * width + h * head_width + i]) * in[k * 3 * width + width + h * head_width + i];
+              sum += weights[k] = std::exp(score / std::sqrt(static_cast<double>(head_width)));
+            }
+            for (std::size_t i = 0; i < head_width; ++i) {
+              double expected = 0;
+              for (std::size_t k = 0; k < length; ++k) expected += weights[k] / sum * in[k * 3 * width + 2 * width + h * head_width + i];
+              ASSERT_NEAR(out[t * width + h * head_width + i], expected, tolerance) << width << " " << heads << " " << length;
+            }
+          }
+      }
+    }
+}
+
+}  // namespace
+}  // namespace tenfold::models
