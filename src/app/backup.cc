@@ -42,7 +42,10 @@ std::optional<std::string> ObjectOf(std::string_view name) {
   return std::string(name.substr(8));
 }
 
-/// Unpacks a backup into `to`: store.db, and objects in their store. Every object is checked against its name.
+/// The entry that says what the store's bytes must be; backups of before it have none.
+constexpr std::string_view kStoreSum = "store.sha256";
+
+/// Unpacks a backup into `to`: store.db, and objects in their store. Every object is checked against its name, the store against its sum.
 void Unpack(const fs::path& file, const fs::path& to) {
   const std::unique_ptr<archive, decltype(&archive_read_free)> from(archive_read_new(), archive_read_free);
   archive_read_support_format_tar(from.get());
@@ -51,6 +54,7 @@ void Unpack(const fs::path& file, const fs::path& to) {
   const auto ctx = Context::System("restore");
   archive_entry* entry = nullptr;
   bool has_store = false;
+  std::string sum, expected;
   for (int status = 0; (status = archive_read_next_header(from.get(), &entry)) != ARCHIVE_EOF;) {
     if (status != ARCHIVE_OK) ThrowArchive(from.get(), file);
     const std::string name = archive_entry_pathname(entry);
@@ -65,9 +69,18 @@ void Unpack(const fs::path& file, const fs::path& to) {
     };
     if (name == "store.db") {
       NewFile store(to / "store.writing");
-      copy([&](std::string_view piece) { store.Append(piece); });
+      Sha256Stream hash;
+      copy([&](std::string_view piece) {
+        hash.Update(piece);
+        store.Append(piece);
+      });
+      sum = hash.FinishHex();
       store.CommitAs(to / "store.db");
       has_store = true;
+    } else if (name == kStoreSum) {
+      copy([&](std::string_view piece) {
+        if (expected.size() < 64) expected += piece;
+      });
     } else if (const auto id = ObjectOf(name)) {
       const auto writer = objects->Create(ctx);
       copy([&](std::string_view piece) { writer->Append(piece); });
@@ -77,6 +90,7 @@ void Unpack(const fs::path& file, const fs::path& to) {
     }
   }
   if (!has_store) throw Error(Code::kDataLoss, "'" + file.string() + "' is no backup: it holds no store");
+  if (!expected.empty() && expected != sum) throw Error(Code::kDataLoss, "backup '" + file.string() + "': the store is not what it was");
 }
 
 void KeepOld(const fs::path& home, const std::string& name) {
@@ -104,6 +118,15 @@ data::Commit MakeBackup(Services& on, const Context& ctx, const fs::path& file) 
   archive_write_set_format_pax_restricted(to.get());
   if (archive_write_open_filename(to.get(), writing.c_str()) != ARCHIVE_OK) ThrowArchive(to.get(), file);
   AddEntry(to.get(), file, "store.db", fs::file_size(copy), [&](std::uint64_t offset) { return ReadFileRange(copy, offset, kPiece); });
+  Sha256Stream hash;
+  for (std::uint64_t at = 0, size = fs::file_size(copy); at < size;) {
+    const auto piece = ReadFileRange(copy, at, kPiece);
+    if (piece.empty()) break;
+    hash.Update(piece);
+    at += piece.size();
+  }
+  const auto sum = hash.FinishHex();
+  AddEntry(to.get(), file, std::string(kStoreSum), sum.size(), [&](std::uint64_t) { return sum; });
   on.objects->List(ctx, [&](const std::string& id, std::uint64_t size) {
     std::string first;
     try {
