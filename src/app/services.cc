@@ -64,15 +64,13 @@ Services::Services(std::filesystem::path home_folder, const Settings& chosen, Wi
   router = std::make_unique<agents::Router>(tools, embedder.get());
   runs = std::make_unique<workflows::Runs>(*store, clock, workflows::Runs::Options{.threads = settings.workflows.threads});
   retrieval::IngestOptions ingest;
-  const bool strict = settings.data.sandbox != "without_landlock";
-  if (strict && settings.data.sandbox != "strict") throw Error(Code::kInvalidArgument, "data.sandbox: must be 'strict' or 'without_landlock'", "data.sandbox");
-  ingest.parse = [command = std::vector<std::string>{std::filesystem::read_symlink("/proc/self/exe").string(), "parse-document", strict ? "strict" : "without_landlock"}](
-                     const Context& ctx, std::string_view bytes, std::string_view media_type) { return data::ParseInChild(ctx, command, bytes, media_type); };
+  if (settings.data.sandbox != "strict" && settings.data.sandbox != "without_landlock") throw Error(Code::kInvalidArgument, "data.sandbox: must be 'strict' or 'without_landlock'", "data.sandbox");
+  ingest.parse = [this](const Context& ctx, std::string_view bytes, std::string_view media_type) { return Parse(ctx, bytes, media_type); };
   ingest.chunks.max_tokens = settings.retrieval.chunk_tokens;
   ingest.embedder = embedder.get();
   ingest.originals = originals.get();
   ingest.open_source = [this](std::string_view url) { return OpenSource(url); };
-  if (embedder) ingest.count_tokens = [this](std::string_view text) { return embedder->CountTokens(text); };
+  ingest.count_tokens = count_tokens();
   runs->Register("ingest", retrieval::MakeIngest(*store, std::move(ingest)));
   if (embedder) runs->Register("embed", retrieval::MakeEmbedMissing(*store, *embedder));
   assistant = std::make_unique<agents::Assistant>(agents::AssistantParts{
@@ -101,6 +99,15 @@ Services::~Services() {
   runs.reset();
   // The store's writer calls its followers; it ends before they do.
   store.reset();
+}
+
+data::ParsedDocument Services::Parse(const Context& ctx, std::string_view bytes, std::string_view media_type) const {
+  return data::ParseInChild(ctx, {std::filesystem::read_symlink("/proc/self/exe").string(), "parse-document", settings.data.sandbox}, bytes, media_type);
+}
+
+retrieval::CountTokens Services::count_tokens() const {
+  if (!embedder) return retrieval::EstimateTokens;
+  return [this](std::string_view text) { return embedder->CountTokens(text); };
 }
 
 std::unique_ptr<data::Source> Services::OpenSource(std::string_view url) const {

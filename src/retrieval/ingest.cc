@@ -9,6 +9,23 @@ namespace tenfold::retrieval {
 std::string SourceIdOf(std::string_view url) { return Sha256Hex(url).substr(0, 24); }
 std::string DocumentIdOf(std::string_view source, std::string_view path) { return Sha256Hex(std::string(source) + "/" + std::string(path)).substr(0, 24); }
 
+std::vector<Chunk> MakeChunks(const Document& document, const ChunkOptions& options, const CountTokens& count, models::Embedder* embedder) {
+  std::vector<Chunk> out;
+  for (auto& span : ChunkDocument({document.text, document.title, document.media_type, document.uri, embedder ? embedder->max_tokens() : 0}, options, count)) {
+    auto& chunk = out.emplace_back();
+    chunk.id = document.id + "/" + std::to_string(document.version) + "/" + std::to_string(out.size() - 1);
+    chunk.document = document.id;
+    chunk.begin_byte = static_cast<std::int64_t>(span.begin);
+    chunk.end_byte = static_cast<std::int64_t>(span.end);
+    chunk.heading = std::move(span.heading);
+    chunk.text = document.text.substr(span.begin, span.end - span.begin);
+    chunk.context = std::move(span.context);
+    chunk.parent_begin = static_cast<std::int64_t>(span.parent_begin);
+    chunk.parent_end = static_cast<std::int64_t>(span.parent_end);
+  }
+  return out;
+}
+
 void EmbedAll(const Context& ctx, models::Embedder& embedder, std::span<const ToEmbed> documents) {
   std::vector<std::string> texts;
   std::vector<std::size_t> counts;
@@ -57,8 +74,8 @@ workflows::RunFunction MakeEmbedMissing(data::Store& store, models::Embedder& em
 }
 
 std::vector<data::Table> IngestTables() {
-  return {data::TableOf<Source>(),   data::TableOf<SyncState>(),      data::TableOf<SyncSeen>(), data::TableOf<SourceProblem>(),
-          data::TableOf<Document>(), data::TableOf<DocumentLayout>(), data::TableOf<Chunk>(),    data::TableOf<LineageEdge>(), data::TableOf<SmallOriginal>()};
+  return {data::TableOf<Source>(),         data::TableOf<SyncState>(), data::TableOf<SyncSeen>(),    data::TableOf<SourceProblem>(), data::TableOf<Document>(),
+          data::TableOf<DocumentLayout>(), data::TableOf<Chunk>(),     data::TableOf<LineageEdge>(), data::TableOf<SmallOriginal>()};
 }
 
 std::int64_t RemoveSource(const Context& ctx, data::Store& store, Originals& originals, std::string_view id, const std::function<void(data::WriteTx&)>& also) {

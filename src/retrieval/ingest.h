@@ -2,6 +2,7 @@
 /// \file Keeps a source's documents in the store: a run per scan, many documents a commit, deletions and new labels in the commit that notices them.
 #include <chrono>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -86,9 +87,10 @@ struct IngestRequest {
   std::string url = {};
   std::string label = {};  ///< empty: as before, and the first time only who asks and admins may read what the source says nothing of
   bool dry_run = false;
-  bool full = false;  ///< list whole, though the source could say what changed
+  bool full = false;                        ///< list whole, though the source could say what changed
+  std::optional<ChunkOptions> chunks = {};  ///< kept with the source; none: as before, the first time as the settings say
 };
-TENFOLD_DESCRIBE(IngestRequest, (url, Required{}, Length{1, 4096}), (label, Length{0, 1024}), (dry_run), (full))
+TENFOLD_DESCRIBE(IngestRequest, (url, Required{}, Length{1, 4096}), (label, Length{0, 1024}), (dry_run), (full), (chunks))
 
 struct IngestProblem {
   std::string path;
@@ -150,6 +152,8 @@ std::string DocumentIdOf(std::string_view source, std::string_view path);
 /// The id of the source with this URL, as data::Source::url() gives it.
 std::string SourceIdOf(std::string_view url);
 
+/// The passages of a document, without embeddings. `embedder` bounds them by what it reads; it may be null.
+std::vector<Chunk> MakeChunks(const Document& document, const ChunkOptions& options, const CountTokens& count, models::Embedder* embedder);
 /// Fills `embedding` and `sentences` of chunks of one document.
 void EmbedChunks(const Context& ctx, models::Embedder& embedder, const Document& document, std::span<Chunk> chunks);
 /// The run function of kind "embed": embeds what was ingested before there was an embedder. Output {"chunks"}.

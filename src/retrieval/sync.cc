@@ -181,6 +181,11 @@ void Sync::Begin() {
     row.url = source_->url();
     if (row.owner.empty()) row.owner = ctx_.principal().user;
     if (!request_.label.empty()) row.label = request_.label;
+    if (request_.chunks) row.chunks = ToJson(*request_.chunks);
+    if (!row.chunks.is_null()) {
+      chunk_options_ = FromJson<ChunkOptions>(row.chunks, Unknown::kIgnore);
+      chunk_mark_ = "\n" + Sha256Hex(ToText(row.chunks)).substr(0, 8);
+    }
     row.last_run = run_.id();
     row.error.clear();
     access_ = row.label.empty() ? LabelOfUser(row.owner) : row.label;
@@ -517,15 +522,7 @@ void Sync::Build(Work& work) const {
     document.fingerprint = item.fingerprint + chunk_mark_;
     document.metadata = std::move(work.parsed.metadata);
     for (const auto& [name, value] : item.metadata) document.metadata[name] = value;
-    for (const auto& span : ChunkText(document.text, chunk_options_, options_.count_tokens))
-      work.chunks.push_back({document.id + "/" + std::to_string(document.version) + "/" + std::to_string(work.chunks.size()),
-                             document.id,
-                             static_cast<std::int64_t>(span.begin),
-                             static_cast<std::int64_t>(span.end),
-                             span.heading,
-                             document.text.substr(span.begin, span.end - span.begin),
-                             {},
-                             {}});
+    work.chunks = MakeChunks(document, chunk_options_, options_.count_tokens, options_.embedder);
   } catch (const Error& e) {
     if (ctx_.done()) throw;
     work.outcome = e.code() == Code::kUnavailable ? Outcome::kTrouble : Outcome::kUnreadable;
