@@ -1,5 +1,6 @@
 # The short door; CMakePresets.json holds the truth.
 LLAMA = $$(scripts/fetch_llama)
+GRAMMARS = $$(scripts/fetch_grammars)
 
 .PHONY: run web models build test setup-test kill9 fuzz bench asan tsan format lint setup clean
 HOME_FOLDER ?= $(HOME)/.tenfold/shop
@@ -19,7 +20,7 @@ web/dist/index.html: $(shell find web/src web/public -type f) web/index.html web
 	@PATH="$$(scripts/fetch_node):$$PATH"; cd web && npm ci --silent --no-audit --no-fund && npm run build --silent -- --logLevel warn && touch dist/index.html
 
 build: setup
-	@cmake --preset release -DTENFOLD_LLAMA="$(LLAMA)" >build-configure.log 2>&1 || { tail -30 build-configure.log; exit 1; }
+	@cmake --preset release -DTENFOLD_LLAMA="$(LLAMA)" -DTENFOLD_GRAMMARS="$(GRAMMARS)" >build-configure.log 2>&1 || { tail -30 build-configure.log; exit 1; }
 	@cmake --build --preset release
 
 # Models are fetched for the tests that need them; where that cannot be, those tests say that they were left out.
@@ -30,12 +31,12 @@ test: setup-test build web
 # Without llama.cpp, whose models would take minutes under a sanitizer; the scenario that needs it is left out.
 asan tsan:
 	@scripts/setup build run sanitize
-	@cmake --preset $@ >build-configure.log 2>&1 || { tail -30 build-configure.log; exit 1; }
+	@cmake --preset $@ -DTENFOLD_GRAMMARS="$(GRAMMARS)" >build-configure.log 2>&1 || { tail -30 build-configure.log; exit 1; }
 	@cmake --build --preset $@
 	@ctest --preset $@ -E shop
 
 bench: setup
-	@cmake --preset bench -DTENFOLD_LLAMA="$(LLAMA)" >build-configure.log 2>&1 || { tail -30 build-configure.log; exit 1; }
+	@cmake --preset bench -DTENFOLD_LLAMA="$(LLAMA)" -DTENFOLD_GRAMMARS="$(GRAMMARS)" >build-configure.log 2>&1 || { tail -30 build-configure.log; exit 1; }
 	@cmake --build --preset bench
 	@for b in $(filter-out %/search_bench,$(wildcard build/bench/bin/*_bench)); do echo "== $$b"; $$b; done
 	@for b in search_100k whole_path http_vs_nginx; do echo "== bench/$$b"; bench/$$b; done
@@ -50,7 +51,7 @@ setup-test:
 SECONDS_EACH ?= 30
 fuzz:
 	@scripts/setup build run sanitize
-	@cmake --preset fuzz >build-configure.log 2>&1 || { tail -30 build-configure.log; exit 1; }
+	@cmake --preset fuzz -DTENFOLD_GRAMMARS="$(GRAMMARS)" >build-configure.log 2>&1 || { tail -30 build-configure.log; exit 1; }
 	@cmake --build --preset fuzz
 	@for f in build/fuzz/bin/*_fuzzer; do name=$$(basename $$f _fuzzer); mkdir -p build/fuzz/corpus/$$name tests/corpus/$$name; echo "== $$name"; \
 	  $$f -max_total_time=$(SECONDS_EACH) -max_len=65536 -timeout=10 -rss_limit_mb=4096 -verbosity=0 -print_final_stats=0 build/fuzz/corpus/$$name tests/corpus/$$name || exit 1; done

@@ -156,8 +156,9 @@ data::Commit RestoreBackup(const fs::path& home, const fs::path& file) {
   try {
     if (magic == "SQLite format 3") fs::copy_file(file, staged / "store.db");
     else Unpack(file, staged);
-    const auto store = data::OpenSqliteStore((staged / "store.db").string(), {});
+    const auto store = data::OpenSqliteStore((staged / "store.db").string(), {data::TableOf<retrieval::Document>(), data::TableOf<retrieval::SmallOriginal>()});
     store->CheckIntegrity(Context::System("restore"));
+    retrieval::CheckSmallOriginals(Context::System("restore"), *store);
     commit = store->commit();
   } catch (...) {
     fs::remove_all(staged);

@@ -8,6 +8,7 @@
 #include "app/example.h"
 #include "app/operations.h"
 #include "app/yaml.h"
+#include "base/files.h"
 #include "interface/pedigree.h"
 #include "models/catalog.h"
 #include "security/audit.h"
@@ -19,7 +20,7 @@ namespace {
 struct Options {
   bool json = false;
   std::string home;  // read by main; accepted here so that help shows it
-  std::string url, label, text, user, name, id, path, role = "customer", alias = "live", reason, cron;
+  std::string url, label, chunker, text, user, name, id, path, role = "customer", alias = "live", reason, cron;
   bool decline = false, dry_run = false, full = false;
   std::uint32_t k = 5;
   std::uint32_t chunk_tokens = 0;
@@ -61,6 +62,40 @@ void LinkUser(const Call& call) {
   call.Print(JsonObject{{"link", link}}, link + "\n");
 }
 
+std::optional<retrieval::ChunkOptions> ChunksOf(const Call& call) {
+  if (call.options.chunker.empty()) return std::nullopt;
+  retrieval::ChunkOptions defaults;
+  defaults.max_tokens = call.on.settings.retrieval.chunk_tokens;
+  return retrieval::ParseChunker(call.options.chunker, defaults);
+}
+
+/// How a file would be cut, without storing anything.
+void ShowChunks(const Call& call) {
+  const std::filesystem::path path = call.options.path;
+  auto type = std::string(data::MediaTypeOf(path));
+  if (type.empty() && !retrieval::LanguageOf(path.string()).empty()) type = "text/plain";
+  const auto parsed = call.on.Parse(call.ctx.WithTimeout(std::chrono::seconds(25)), ReadFile(path, data::kMaxDocumentBytes), type);
+  retrieval::Document document;
+  document.title = parsed.title.empty() ? path.stem().string() : parsed.title;
+  document.uri = path.filename().string();
+  document.media_type = parsed.media_type;
+  document.text = parsed.text;
+  auto tools = call.on.generations.LiveTools();
+  if (const auto chosen = ChunksOf(call)) tools.chunks = *chosen;
+  JsonArray rows;
+  std::string text;
+  for (const auto& chunk : retrieval::MakeChunks(document, tools)) {
+    const auto tokens = tools.count_tokens(chunk.text);
+    const auto span = [](std::int64_t begin, std::int64_t end) { return std::to_string(begin) + "-" + std::to_string(end); };
+    JsonObject row{{"span", JsonArray{chunk.begin_byte, chunk.end_byte}}, {"tokens", tokens}, {"heading", chunk.heading}, {"context", chunk.context}, {"text", chunk.text}};
+    row["parent"] = chunk.parent_end ? Json(JsonArray{chunk.parent_begin, chunk.parent_end}) : Json(nullptr);
+    rows.push_back(std::move(row));
+    text += "--- " + std::to_string(rows.size()) + "  bytes " + span(chunk.begin_byte, chunk.end_byte) + "  " + std::to_string(tokens) + " tokens" + (chunk.heading.empty() ? "" : "  " + chunk.heading) +
+            (chunk.parent_end ? "  given as bytes " + span(chunk.parent_begin, chunk.parent_end) : "") + "\n" + (chunk.context.empty() ? "" : "[" + chunk.context + "]\n") + chunk.text + "\n";
+  }
+  call.Print(JsonObject{{"title", document.title}, {"options", ToJson(tools.chunks)}, {"chunks", std::move(rows)}}, text.empty() ? "no text\n" : text);
+}
+
 std::string ReportLine(const retrieval::IngestReport& report) {
   return std::to_string(report.added) + (report.dry_run ? " to add, " : " added, ") + std::to_string(report.changed) + " changed, " + std::to_string(report.unchanged) + " unchanged, " + std::to_string(report.relabelled) +
          " relabelled, " + std::to_string(report.removed) + " removed, " + std::to_string(report.chunks) + " new chunks" + (report.problem_count ? ", " + std::to_string(report.problem_count) + " left out" : "") + "\n";
@@ -70,7 +105,7 @@ void Ingest(const Call& call) {
   auto url = call.options.url;
   if (url.starts_with("folder:")) url = "folder:" + std::filesystem::absolute(url.substr(7)).lexically_normal().string();
   if (!call.options.cron.empty()) workflows::Cron{call.options.cron};  // refused before anything is read
-  const auto report = RunIngest(call.on, call.ctx, {url, call.options.label, call.options.dry_run, call.options.full}, [&](std::string_view line) { call.say(CommandOutput::kProgress, line); });
+  const auto report = RunIngest(call.on, call.ctx, {url, call.options.label, call.options.dry_run, call.options.full, ChunksOf(call)}, [&](std::string_view line) { call.say(CommandOutput::kProgress, line); });
   auto text = ReportLine(report);
   for (const auto& one : report.plan) text += "would " + one.change + " " + one.path + "\n";
   for (const auto& problem : report.problems) text += (report.dry_run ? "would leave out " : "left out ") + problem.path + ": " + problem.problem + "\n";
@@ -386,6 +421,9 @@ void Check(const Call& call) {
 
 using CommandFunction = void (*)(const Call&);
 
+constexpr const char* kChunkerHelp =
+    "how documents are cut: auto, structure, sentences, table, code or parents, and what differs from the settings, e.g. 'sentences,max_tokens=120,overlap_tokens=30' or 'auto,prefix={first}'";
+
 /// Adds every command to `app`; the one that was parsed is left in `chosen`.
 void Define(CLI::App& app, Options& options, CommandFunction& chosen) {
   app.require_subcommand(1);
@@ -405,10 +443,14 @@ void Define(CLI::App& app, Options& options, CommandFunction& chosen) {
   auto* ingest = add(app, "ingest", "read documents from a source, e.g. folder:help", Ingest);
   ingest->add_option("url", options.url, "folder:PATH")->required();
   ingest->add_option("--label", options.label, "who may read what the source says nothing of, e.g. public or group:hr,user:ana@example.com (default: as before; the first time, only you and admins)");
+  ingest->add_option("--chunker", options.chunker, kChunkerHelp);
   ingest->add_flag("--dry-run", options.dry_run, "say what would be done, and do nothing");
   ingest->add_flag("--full", options.full, "list everything, though the source could say what changed");
   ingest->add_option("--cron", options.cron, "read it again at these times (UTC), e.g. '0 3 * * *' or @hourly");
   ingest->add_option("--name", options.name, "name of that schedule (default: the folder's)");
+  auto* chunks = add(app, "chunks", "how a file would be cut into passages; nothing is stored", ShowChunks);
+  chunks->add_option("file", options.path, "the file")->required();
+  chunks->add_option("--chunker", options.chunker, kChunkerHelp);
   auto* sources = group("sources", "where documents come from");
   add(*sources, "list", "all sources, and when they were read", ListSources);
   add(*sources, "show", "one source with what it left out", ShowSource)->add_option("id", options.id, "the source, by id or URL")->required();

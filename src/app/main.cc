@@ -161,7 +161,7 @@ std::optional<int> RunInServer(const std::filesystem::path& home, const std::vec
 std::vector<std::string> WithAbsolutePaths(std::vector<std::string> arguments) {
   for (std::size_t i = 1; i < arguments.size(); ++i) {
     if (arguments[i].starts_with("folder:")) arguments[i] = "folder:" + std::filesystem::absolute(arguments[i].substr(7)).string();
-    else if ((arguments[0] == "backup" || arguments[0] == "eval" || (arguments[0] == "versions" && i > 1 && arguments[1] == "create") || arguments[i - 1] == "--questions") && !arguments[i].starts_with('-') && arguments[i - 1] != "--home" && arguments[i - 1] != "--note") arguments[i] = std::filesystem::absolute(arguments[i]).string();
+    else if ((arguments[0] == "backup" || arguments[0] == "eval" || (arguments[0] == "chunks" && arguments[i - 1] != "--chunker") || (arguments[0] == "versions" && i > 1 && arguments[1] == "create") || arguments[i - 1] == "--questions") && !arguments[i].starts_with('-') && arguments[i - 1] != "--home" && arguments[i - 1] != "--note") arguments[i] = std::filesystem::absolute(arguments[i]).string();
   }
   return arguments;
 }
@@ -219,7 +219,7 @@ int Main(std::vector<std::string> arguments) {
     }
   if (const auto status = RunInServer(home, arguments)) return *status;
   // Only what computes with models waits for them to load.
-  const bool needs_models = arguments[0] == "ask" || arguments[0] == "eval" || arguments[0] == "search" || arguments[0] == "ingest" || arguments[0] == "generations";
+  const bool needs_models = arguments[0] == "ask" || arguments[0] == "eval" || arguments[0] == "search" || arguments[0] == "ingest" || arguments[0] == "generations" || arguments[0] == "chunks";
   Services services(home, LoadSettings(home / "tenfold.yaml"), needs_models ? WithModels::kYes : WithModels::kNo);
   return RunCommand(Context::System("cli"), services, arguments, say);
 }

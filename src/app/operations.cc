@@ -70,9 +70,10 @@ struct AddSourceRequest {
   std::string url;
   std::string label;
   bool dry_run = false;
+  std::optional<retrieval::ChunkOptions> chunks;
 };
 TENFOLD_DESCRIBE(AddSourceRequest, (url, Required{}, Length{1, 4096}, Doc{"e.g. web:https://example.com/help"}), (label, Length{0, 1024}, Doc{"who may read what the source says nothing of; empty: the caller and admins"}),
-                 (dry_run, Doc{"say what would be done, and do nothing"}))
+                 (dry_run, Doc{"say what would be done, and do nothing"}), (chunks, Doc{"how its documents are cut; none: as the settings say"}))
 
 retrieval::Source FindSource(Services& on, const Context& ctx, std::string_view id) {
   auto source = on.store->Read(ctx, [&](data::ReadTx& tx) {
@@ -97,6 +98,7 @@ JsonObject SourceRow(data::ReadTx& tx, const retrieval::Source& one) {
           {"left_out", tx.Count<retrieval::SourceProblem>(of_source)},
           {"last_run", one.last_run.empty() ? Json(nullptr) : Json(boost::json::string(one.last_run))},
           {"reading", state && state->listing},
+          {"chunks", one.chunks},
           {"report", one.report},
           {"error", one.error}};
 }
@@ -205,7 +207,7 @@ std::vector<Endpoint> MakeOperationsEndpoints(Services& on) {
                  if (request.url.starts_with("folder:")) throw Error(Code::kPermissionDenied, "url: a folder of the server is added on its command line, 'tenfold ingest " + request.url + "'", "url");
                  const auto url = on.OpenSource(request.url)->url();
                  if (url.starts_with("folder:")) throw Error(Code::kPermissionDenied, "url: names a folder of the server", "url");
-                 const auto run = on.runs->Start(ctx, {"ingest", ToJson(retrieval::IngestRequest{.url = request.url, .label = request.label, .dry_run = request.dry_run}), ""});
+                 const auto run = on.runs->Start(ctx, {"ingest", ToJson(retrieval::IngestRequest{.url = request.url, .label = request.label, .dry_run = request.dry_run, .chunks = request.chunks}), ""});
                  return JsonResponse(JsonObject{{"id", retrieval::SourceIdOf(url)}, {"run", run}}, 202);
                }};
   add.request_schema = SchemaOf<AddSourceRequest>();

@@ -83,7 +83,7 @@ Services::Services(std::filesystem::path home_folder, const Settings& chosen, Wi
   const bool strict = settings.data.sandbox != "without_landlock";
   if (strict && settings.data.sandbox != "strict") throw Error(Code::kInvalidArgument, "data.sandbox: must be 'strict' or 'without_landlock'", "data.sandbox");
   parsers = std::make_unique<data::ParserPool>(data::ParserPool::Options{.command = {std::filesystem::read_symlink("/proc/self/exe").string(), "parse-document", strict ? "strict" : "without_landlock"}});
-  ingest.parse = [this](const Context& ctx, std::string_view bytes, std::string_view media_type) { return parsers->Parse(ctx, bytes, media_type); };
+  ingest.parse = [this](const Context& ctx, std::string_view bytes, std::string_view media_type) { return Parse(ctx, bytes, media_type); };
   ingest.live = [this] { return generations.LiveTools(); };
   ingest.originals = originals.get();
   ingest.open_source = [this](std::string_view url) { return OpenSource(url); };
@@ -116,6 +116,10 @@ Services::~Services() {
   runs.reset();
   // The store's writer calls its followers; it ends before they do.
   store.reset();
+}
+
+data::ParsedDocument Services::Parse(const Context& ctx, std::string_view bytes, std::string_view media_type) const {
+  return parsers->Parse(ctx, bytes, media_type);
 }
 
 std::unique_ptr<data::Source> Services::OpenSource(std::string_view url) const {

@@ -80,6 +80,8 @@ class Services {
   SearchResponse Search(const Context& ctx, const SearchRequest& request);
   /// The generator of that name, loaded on first use; null for "none" and without models. Errors: kNotFound with the fix.
   std::shared_ptr<models::Generator> FindGenerator(std::string_view name);
+  /// A file's bytes as text, parsed in a confined process. Errors: as data::ParserPool::Parse.
+  data::ParsedDocument Parse(const Context& ctx, std::string_view bytes, std::string_view media_type) const;
   /// With the secrets of the environment. Errors: kInvalidArgument.
   std::unique_ptr<data::Source> OpenSource(std::string_view url) const;
   bool has_models() const { return with_models_ == WithModels::kYes; }

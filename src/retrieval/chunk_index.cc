@@ -68,7 +68,7 @@ void ChunkIndex::PutChunk(const Chunk& chunk, const std::string& label, const st
   rows_of_document_[chunk.document].insert(row);
   label_of_document_[chunk.document] = label;
   rows_of_label_[label].Set(row);
-  words_.Add(row, title + "\n" + chunk.heading + "\n" + chunk.text);
+  words_.Add(row, title + "\n" + chunk.heading + "\n" + (chunk.context.empty() ? chunk.text : chunk.context + "\n" + chunk.text));
   if (dim_ && chunk.embedding.size() == dim_) vectors_.Put(row, chunk.embedding);
   else rows_without_vector_.insert(row);
 }

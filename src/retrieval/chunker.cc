@@ -1,143 +1,136 @@
 #include "retrieval/chunker.h"
 
-#include <array>
+#include <algorithm>
+
+#include "retrieval/chunkers/chunkers.h"
+#include "retrieval/chunkers/sentence_end.h"
+#include "retrieval/retriever.h"
 
 namespace tenfold::retrieval {
+
+using chunkers::EndsSentence;
+using chunkers::IsSpace;
+using chunkers::Trim;
+
 namespace {
 
-bool IsSpace(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
+constexpr std::uint32_t kSmallestChunk = 8;
+constexpr std::uint32_t kParentTokens = 600;
+constexpr std::size_t kLongestFirstSentence = 200;
 
-void Trim(std::string_view text, std::size_t& begin, std::size_t& end) {
-  while (begin < end && IsSpace(text[begin])) ++begin;
-  while (end > begin && IsSpace(text[end - 1])) --end;
+std::string Filled(std::string prefix, const ToChunk& document, const std::string& heading, const std::string& first) {
+  const std::pair<std::string_view, std::string_view> values[] = {{"{title}", document.title}, {"{heading}", heading}, {"{first}", first}};
+  for (const auto& [name, value] : values)
+    for (auto at = prefix.find(name); at != std::string::npos; at = prefix.find(name, at + value.size())) prefix.replace(at, name.size(), value);
+  return prefix;
 }
 
-struct Piece {
-  std::size_t begin, end;
-};
-
-int HeadingLevel(std::string_view line) {
-  int level = 0;
-  while (level < 6 && static_cast<std::size_t>(level) < line.size() && line[static_cast<std::size_t>(level)] == '#') ++level;
-  return level > 0 && static_cast<std::size_t>(level) < line.size() && line[static_cast<std::size_t>(level)] == ' ' ? level : 0;
-}
-
-bool EndsSentence(std::string_view text, std::size_t at) {
-  // `at` is on '.', '!' or '?'.
-  if (at + 1 < text.size() && !IsSpace(text[at + 1]) && text[at + 1] != '"' && text[at + 1] != ')') return false;
-  if (text[at] != '.') return true;
-  std::size_t word = at;
-  while (word > 0 && !IsSpace(text[word - 1]) && text[word - 1] != '(') --word;
-  const auto token = text.substr(word, at - word);
-  static constexpr std::array<std::string_view, 14> kAbbreviations{"e.g", "i.e", "etc", "Mr", "Mrs", "Ms", "Dr", "St", "No", "approx", "incl", "max", "min", "vs"};
-  for (const auto abbreviation : kAbbreviations)
-    if (token == abbreviation) return false;
-  return token.size() != 1 || (token[0] >= '0' && token[0] <= '9');  // an initial
-}
-
-/// Cuts [begin, end) into pieces at most `max` tokens long, at the coarsest border that will do.
-void Cut(std::string_view text, std::size_t begin, std::size_t end, int level, std::uint32_t max, const CountTokens& count, std::vector<Piece>& out) {
-  Trim(text, begin, end);
-  if (begin == end) return;
-  if (count(text.substr(begin, end - begin)) <= max) {
-    out.push_back({begin, end});
-    return;
+/// The first sentence that is no heading, row or fence.
+std::string FirstSentence(std::string_view text) {
+  for (const auto& span : SplitSentences(text.substr(0, chunkers::AlignForward(text, std::min<std::size_t>(text.size(), 4096))))) {
+    const auto sentence = text.substr(span.begin, span.end - span.begin);
+    if (sentence.starts_with('#') || sentence.starts_with('|') || sentence.starts_with("```")) continue;
+    return std::string(sentence.substr(0, chunkers::AlignForward(sentence, std::min(sentence.size(), kLongestFirstSentence))));
   }
-  std::vector<std::size_t> borders;
-  for (std::size_t i = begin; i < end; ++i) {
-    const bool border = level == 0 ? text[i] == '\n' && i + 1 < end && text[i + 1] == '\n'
-                        : level == 1 ? text[i] == '\n'
-                        : level == 2 ? (text[i] == '.' || text[i] == '!' || text[i] == '?') && EndsSentence(text, i)
-                                     : IsSpace(text[i]);
-    if (border && i + 1 < end) borders.push_back(i + 1);
+  return {};
+}
+
+ChunkStrategy StrategyFor(const ToChunk& document, const ChunkOptions& options) {
+  if (options.strategy != ChunkStrategy::kAuto) return options.strategy;
+  if (!LanguageOf(document.path).empty()) return ChunkStrategy::kCode;
+  if (document.media_type == "text/csv" || document.media_type.ends_with("spreadsheetml.sheet")) return ChunkStrategy::kTable;
+  return ChunkStrategy::kStructure;
+}
+
+std::vector<ChunkSpan> CutAs(ChunkStrategy strategy, const ToChunk& document, const ChunkOptions& options, const CountTokens& count) {
+  switch (strategy) {
+    case ChunkStrategy::kSentences:
+      return chunkers::CutBySentences(document.text, options.max_tokens, options.overlap_tokens, count);
+    case ChunkStrategy::kTable:
+      return chunkers::CutByTables(document.text, options.max_tokens, count);
+    case ChunkStrategy::kCode:
+      return chunkers::CutByCode(document.text, document.path, options.max_tokens, count);
+    case ChunkStrategy::kAuto:
+    case ChunkStrategy::kStructure:
+    case ChunkStrategy::kParents:
+      return ChunkText(document.text, options, count);
   }
-  if (level > 3) {
-    // One word longer than a chunk: at characters, about four bytes a token.
-    std::size_t at = begin;
-    while (at < end) {
-      std::size_t next = std::min<std::size_t>(end, at + std::max<std::uint32_t>(4, max * 3));
-      while (next < end && next > at + 1 && (static_cast<unsigned char>(text[next]) & 0xc0) == 0x80) --next;
-      out.push_back({at, next});
-      at = next;
+  return {};
+}
+
+/// What is embedded of a chunk fits the embedder: its context goes, then its outer headings, then it is cut.
+void FitEmbedder(const ToChunk& document, const ChunkOptions& options, const CountTokens& count, std::vector<ChunkSpan>& chunks) {
+  const auto embedded = [&](const ChunkSpan& chunk) {
+    const auto text = document.text.substr(chunk.begin, chunk.end - chunk.begin);
+    return count(TextToEmbed(document.title, chunk.heading, chunk.context.empty() ? std::string(text) : chunk.context + "\n" + std::string(text)));
+  };
+  std::vector<ChunkSpan> out;
+  std::vector<chunkers::Piece> pieces;
+  for (auto& chunk : chunks) {
+    if (embedded(chunk) <= document.max_embedded) {
+      out.push_back(std::move(chunk));
+      continue;
     }
-    return;
-  }
-  if (borders.empty()) {
-    Cut(text, begin, end, level + 1, max, count, out);
-    return;
-  }
-  borders.push_back(end);
-  // Greedy: as many pieces as fit together; token counts of parts add up to at least that of the whole for the tokenizers used here.
-  std::size_t at = begin;
-  std::uint32_t tokens = 0;
-  std::size_t from = begin;
-  for (const auto border : borders) {
-    const auto more = count(text.substr(from, border - from));
-    if (tokens + more > max && from > at) {
-      Cut(text, at, from, level + 1, max, count, out);
-      at = from;
-      tokens = 0;
+    chunk.context.clear();
+    while (!chunk.heading.empty() && embedded(chunk) > document.max_embedded) {
+      const auto outer = chunk.heading.find(" > ");
+      chunk.heading = outer == std::string::npos ? "" : chunk.heading.substr(outer + 3);
     }
-    tokens += more;
-    from = border;
+    const auto all = embedded(chunk);
+    if (all <= document.max_embedded) {
+      out.push_back(std::move(chunk));
+      continue;
+    }
+    const auto own = count(document.text.substr(chunk.begin, chunk.end - chunk.begin));
+    const auto beside = all > own ? all - own : 0;
+    const auto max = document.max_embedded > beside + kSmallestChunk ? std::min(options.max_tokens, document.max_embedded - beside) : kSmallestChunk;
+    pieces.clear();
+    chunkers::CutToFit(document.text, chunk.begin, chunk.end, max, count, pieces);
+    for (const auto& piece : pieces) {
+      auto& part = out.emplace_back(chunk);
+      part.begin = piece.begin;
+      part.end = piece.end;
+    }
   }
-  if (at == begin) Cut(text, at, end, level + 1, max, count, out);
-  else Cut(text, at, end, level, max, count, out);
+  chunks = std::move(out);
 }
 
 }  // namespace
 
 std::uint32_t EstimateTokens(std::string_view text) { return static_cast<std::uint32_t>(text.size() / 4 + 1); }
 
-std::vector<ChunkSpan> ChunkText(std::string_view text, const ChunkOptions& options, const CountTokens& count) {
-  struct Section {
-    std::size_t begin, end;
-    std::string heading;
-    bool has_body = false;
-  };
-  std::vector<Section> sections;
-  std::array<std::string, 7> path;
-  const auto join = [&] {
-    std::string out;
-    for (const auto& part : path)
-      if (!part.empty()) out += (out.empty() ? "" : " > ") + part;
-    return out;
-  };
-  bool fenced = false;
-  sections.push_back({0, 0, "", false});
-  for (std::size_t at = 0; at < text.size();) {
-    const auto newline = text.find('\n', at);
-    const auto end = newline == std::string_view::npos ? text.size() : newline + 1;
-    auto line = text.substr(at, end - at);
-    if (line.starts_with("```")) fenced = !fenced;
-    const int level = fenced ? 0 : HeadingLevel(line);
-    if (level) {
-      auto& last = sections.back();
-      // A heading directly under a heading shares its section, so that no chunk is a heading alone.
-      if (last.has_body || last.begin == last.end) {
-        last.end = at;
-        sections.push_back({at, at, "", false});
-      }
-      std::size_t b = at + static_cast<std::size_t>(level), e = end;
-      Trim(text, b, e);
-      path[static_cast<std::size_t>(level)] = std::string(text.substr(b, e - b));
-      for (std::size_t deeper = static_cast<std::size_t>(level) + 1; deeper < path.size(); ++deeper) path[deeper].clear();
-      sections.back().heading = join();
-    } else {
-      for (const char c : line)
-        if (!IsSpace(c)) sections.back().has_body = true;
+ChunkOptions ParseChunker(std::string_view text, const ChunkOptions& defaults) {
+  JsonObject json = ToJson(defaults).get_object();
+  auto name = text.substr(0, text.find(','));
+  if (!name.empty()) json["strategy"] = boost::json::string(name);
+  for (auto rest = text.substr(std::min(text.size(), name.size() + 1)); !rest.empty();) {
+    const auto equals = rest.find('=');
+    const auto key = rest.substr(0, equals);
+    auto value = equals == std::string_view::npos ? std::string_view() : rest.substr(equals + 1);
+    if (key != "prefix") value = value.substr(0, value.find(','));
+    const bool number = !value.empty() && value.size() < 10 && value.find_first_not_of("0123456789") == std::string_view::npos;
+    json[key] = number && key != "prefix" ? Json(std::stoll(std::string(value))) : Json(boost::json::string(value));
+    rest = equals == std::string_view::npos ? std::string_view() : rest.substr(std::min(rest.size(), equals + 1 + value.size() + 1));
+  }
+  return FromJson<ChunkOptions>(Json(std::move(json)));
+}
+
+std::vector<ChunkSpan> ChunkDocument(const ToChunk& document, const ChunkOptions& given, const CountTokens& count) {
+  auto options = given;
+  options.max_tokens = std::max(kSmallestChunk, document.max_embedded ? std::min(options.max_tokens, document.max_embedded) : options.max_tokens);
+  const auto strategy = StrategyFor(document, options);
+  auto chunks = CutAs(strategy, document, options, count);
+  if (!options.prefix.empty()) {
+    const auto first = FirstSentence(document.text);
+    for (auto& chunk : chunks) {
+      const auto prefix = Filled(options.prefix, document, chunk.heading, first);
+      chunk.context = prefix + (chunk.context.empty() ? "" : "\n" + chunk.context);
     }
-    sections.back().end = end;
-    at = end;
   }
-  std::vector<ChunkSpan> out;
-  std::vector<Piece> pieces;
-  for (const auto& section : sections) {
-    pieces.clear();
-    Cut(text, section.begin, section.end, 0, std::max<std::uint32_t>(8, options.max_tokens), count, pieces);
-    for (const auto& piece : pieces) out.push_back({piece.begin, piece.end, section.heading});
-  }
-  return out;
+  if (document.max_embedded) FitEmbedder(document, options, count, chunks);
+  const auto parent_tokens = options.parent_tokens ? options.parent_tokens : strategy == ChunkStrategy::kParents ? kParentTokens : 0;
+  if (parent_tokens) chunkers::AddParents(document.text, parent_tokens, count, chunks);
+  return chunks;
 }
 
 std::vector<ChunkSpan> SplitSentences(std::string_view text) {

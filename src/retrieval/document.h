@@ -39,8 +39,10 @@ struct Chunk {
   std::vector<std::int8_t> sentences;  ///< [sentences, dim], each sentence of `text` embedded and scaled to -127..127; empty as above
   std::string generation = {};   ///< which build of the index it belongs to; see generations.h
   std::string context = {};      ///< said of the passage for search alone: read by the embedder and the word index, not shown
+  std::int64_t parent_begin = 0; ///< what is given for it: a larger passage around it; 0, 0: itself
+  std::int64_t parent_end = 0;
 };
-TENFOLD_DESCRIBE(Chunk, (id), (document), (begin_byte), (end_byte), (heading), (text), (embedding), (sentences), (generation), (context))
+TENFOLD_DESCRIBE(Chunk, (id), (document), (begin_byte), (end_byte), (heading), (text), (embedding), (sentences), (generation), (context), (parent_begin), (parent_end))
 TENFOLD_TABLE(Chunk, "chunks", id, {"document"}, {{"documents", "document"}})
 
 /// Where a document's text stands on its pages. Apart from Document, because only a citation's viewer reads it.

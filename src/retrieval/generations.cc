@@ -156,8 +156,6 @@ GenerationTools Generations::ToolsOf(const Entry& entry) const {
   if (!entry.row.chunks.is_null()) tools.chunks = FromJson<ChunkOptions>(entry.row.chunks, Unknown::kIgnore);
   if (entry.embedder) {
     tools.count_tokens = [embedder = entry.embedder](std::string_view text) { return embedder->CountTokens(text); };
-    // A passage longer than the model reads would be found by its beginning alone.
-    tools.chunks.max_tokens = std::min(tools.chunks.max_tokens, entry.embedder->max_tokens());
   }
   return tools;
 }
@@ -298,7 +296,13 @@ workflows::RunFunction Generations::MakeBuild(data::Store& store) {
         found = true;
         run.Emit("stage", JsonObject{{"done", done}, {"total", done + missing}, {"path", documents.front().uri}});
         std::vector<std::vector<Chunk>> chunks;
-        for (const auto& document : documents) chunks.push_back(ChunkDocument(document, tools));
+        for (const auto& document : documents) {
+          auto as_asked = tools;
+          // What a source asks for it gets in every generation.
+          if (const auto source = store.Read(system, [&](data::ReadTx& tx) { return tx.Get<Source>(document.source); }); source && !source->chunks.is_null())
+            as_asked.chunks = FromJson<ChunkOptions>(source->chunks, Unknown::kIgnore);
+          chunks.push_back(MakeChunks(document, as_asked));
+        }
         std::vector<ToEmbed> to_embed;
         for (std::size_t i = 0; i < documents.size(); ++i) to_embed.push_back({&documents[i], chunks[i]});
         if (tools.embedder) EmbedAll(run.ctx(), *tools.embedder, to_embed);

@@ -53,7 +53,7 @@ class GenerationsTest : public testing::Test {
                                                                       if (name == "missing") throw Error(Code::kNotFound, "there is no such model");
                                                                       return std::make_shared<Letters>(name == "b" ? 64 : 32);
                                                                     },
-                                                                    "a", ChunkOptions{40}, [](data::WriteTx&, const Context&, std::string_view, std::string_view) {}});
+                                                                    "a", ChunkOptions{.max_tokens = 40}, [](data::WriteTx&, const Context&, std::string_view, std::string_view) {}});
     store_ = data::OpenSqliteStore((folder_.path() / "store.db").string(), tables);
     store_->Follow(*generations_);
     generations_->Begin(*store_);
@@ -65,7 +65,7 @@ class GenerationsTest : public testing::Test {
   void Put(const std::string& id, const std::string& text, std::int64_t version = 1) {
     const auto tools = generations_->LiveTools();
     const Document document{id, "s", "help/" + id, id, "public", "text/plain", "", text, version, 0};
-    auto chunks = ChunkDocument(document, tools);
+    auto chunks = MakeChunks(document, tools);
     EmbedChunks(ctx_, *tools.embedder, document, chunks);
     store_->Write(ctx_, [&](data::WriteTx& tx) {
       Generations::CheckLive(tx, tools.id);

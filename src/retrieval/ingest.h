@@ -2,6 +2,7 @@
 /// \file Keeps a source's documents in the store: a run per scan, many documents a commit, deletions and new labels in the commit that notices them.
 #include <chrono>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -87,9 +88,10 @@ struct IngestRequest {
   std::string url = {};
   std::string label = {};  ///< empty: as before, and the first time only who asks and admins may read what the source says nothing of
   bool dry_run = false;
-  bool full = false;  ///< list whole, though the source could say what changed
+  bool full = false;                        ///< list whole, though the source could say what changed
+  std::optional<ChunkOptions> chunks = {};  ///< kept with the source; none: as before, the first time as the settings say
 };
-TENFOLD_DESCRIBE(IngestRequest, (url, Required{}, Length{1, 4096}), (label, Length{0, 1024}), (dry_run), (full))
+TENFOLD_DESCRIBE(IngestRequest, (url, Required{}, Length{1, 4096}), (label, Length{0, 1024}), (dry_run), (full), (chunks))
 
 struct IngestProblem {
   std::string path;

@@ -211,7 +211,8 @@ class IngestTest : public testing::Test {
         EXPECT_EQ(chunk.text, document.text.substr(static_cast<std::size_t>(chunk.begin_byte), static_cast<std::size_t>(chunk.end_byte - chunk.begin_byte)));
       chunks += mine.size();
     }
-    const auto originals_of_all = static_cast<std::size_t>(std::count_if(documents.begin(), documents.end(), [&](const auto& one) { return originals.contains(one.content_hash); }));
+    const auto originals_of_all =
+        static_cast<std::size_t>(std::count_if(documents.begin(), documents.end(), [&](const auto& one) { return originals.contains(one.content_hash); }));
     store_->Read(ctx_, [&](data::ReadTx& tx) {
       EXPECT_EQ(static_cast<std::size_t>(tx.Count<Chunk>()), chunks);
       EXPECT_EQ(tx.Count<SyncSeen>(), 0);
@@ -301,6 +302,27 @@ TEST_F(IngestTest, ListsChangesFromACursorAndWholeWhenItMust) {
   Report(Ingest({.label = "staff"}));
   EXPECT_EQ(place_.whole_lists, 4);
   EXPECT_EQ(Labels().at("d1.md"), "staff");
+}
+
+TEST_F(IngestTest, CutsAnewWhenItsChunkerIsAnother) {
+  std::string text = "# Trail\n\n";
+  for (int i = 0; i < 40; ++i) text += "Sentence number " + std::to_string(i) + " is here. ";
+  place_.has_cursor = true;
+  place_.Put("a.md", text);
+  const auto chunks = [&] { return store_->Read(ctx_, [](data::ReadTx& tx) { return tx.Find<Chunk>(); }); };
+  Report(Ingest());
+  const auto before = chunks().size();
+  ChunkOptions options;
+  options.strategy = ChunkStrategy::kSentences;
+  options.max_tokens = 40;
+  IngestRequest request;
+  request.chunks = options;
+  EXPECT_EQ(Report(Ingest(request)).changed, 1);
+  EXPECT_GT(chunks().size(), before);
+  // It stays with the source.
+  const auto after = chunks().size();
+  EXPECT_EQ(Report(Ingest({.full = true})).unchanged, 1);
+  EXPECT_EQ(chunks().size(), after);
 }
 
 TEST_F(IngestTest, TriesWhatItLeftOutAgain) {
@@ -396,7 +418,9 @@ TEST_F(IngestTest, RemovingASourceTakesAllOfIt) {
   EXPECT_EQ(RemoveSource(ctx_, *store_, *originals_, SourceIdOf("place:test")), 11);
   EXPECT_EQ(store_->commit(), commit + 1);
   store_->Read(ctx_, [](data::ReadTx& tx) {
-    EXPECT_EQ(tx.Count<Source>() + tx.Count<Document>() + tx.Count<Chunk>() + tx.Count<SyncState>() + tx.Count<SourceProblem>() + tx.Count<SmallOriginal>() + tx.Count<LineageEdge>(), 0);
+    EXPECT_EQ(tx.Count<Source>() + tx.Count<Document>() + tx.Count<Chunk>() + tx.Count<SyncState>() + tx.Count<SourceProblem>() + tx.Count<SmallOriginal>() +
+                  tx.Count<LineageEdge>(),
+              0);
   });
   std::size_t kept = 0;
   objects_->List(ctx_, [&](const std::string&, std::uint64_t) { ++kept; });
@@ -471,7 +495,8 @@ TEST_F(IngestTest, EqualsItsSourceAfterAnyFaults) {
         switch (pick(5)) {
           case 0:
           case 1:
-            place_.Put(path, "# " + path + "\n\nText " + std::to_string(random()) + ". And more of it." + std::string(pick(8) ? 0 : 70'000, 'x'), pick(2) ? "public" : "staff");
+            place_.Put(path, "# " + path + "\n\nText " + std::to_string(random()) + ". And more of it." + std::string(pick(20) ? 0 : 70'000, 'x'),
+                       pick(2) ? "public" : "staff");
             break;
           case 2:
             if (place_.items.contains(path)) place_.Remove(path);

@@ -35,6 +35,14 @@ void Originals::PutSmall(data::WriteTx& tx, const std::string& document, std::st
 }
 
 namespace {
+struct NamedHash {
+  std::string id;
+  std::string uri;
+  std::string content_hash;
+};
+TENFOLD_DESCRIBE(NamedHash, (id), (uri), (content_hash))
+TENFOLD_TABLE(NamedHash, "documents", id)
+
 struct SmallOriginalId {
   std::string document;
 };
@@ -47,7 +55,12 @@ bool Originals::Has(data::ReadTx& tx, const std::string& document, std::string_v
 }
 
 std::string Originals::Get(const Context& ctx, const Document& document) {
-  if (const auto small = store_.Read(ctx, [&](data::ReadTx& tx) { return tx.Get<SmallOriginal>(document.id); })) return {small->bytes.begin(), small->bytes.end()};
+  if (const auto small = store_.Read(ctx, [&](data::ReadTx& tx) { return tx.Get<SmallOriginal>(document.id); })) {
+    std::string bytes(small->bytes.begin(), small->bytes.end());
+    if (Sha256Hex(bytes) != document.content_hash)
+      throw Error(Code::kDataLoss, "the original of '" + document.uri + "' is not what it was; restore it from a backup");
+    return bytes;
+  }
   return objects_.Get(ctx, document.content_hash, data::kMaxDocumentBytes);
 }
 
@@ -69,6 +82,24 @@ std::int64_t Originals::Collect(const Context& ctx) {
   for (const auto& id : ids)
     if (ForgetOne(ctx, id)) ++removed;
   return removed;
+}
+
+void CheckSmallOriginals(const Context& ctx, data::Store& store) {
+  data::Query page{{{"document", data::Compare::kGreater, data::Value(std::string())}}, "document", false, 200};
+  for (;;) {
+    const auto last = store.Read(ctx, [&](data::ReadTx& tx) {
+      std::string at;
+      for (const auto& small : tx.Find<SmallOriginal>(page)) {
+        const auto document = tx.Get<NamedHash>(small.document);
+        if (!document || Sha256Hex({reinterpret_cast<const char*>(small.bytes.data()), small.bytes.size()}) != document->content_hash)
+          throw Error(Code::kDataLoss, "the original of '" + (document ? document->uri : small.document) + "' is not what it was");
+        at = small.document;
+      }
+      return at;
+    });
+    if (last.empty()) return;
+    page.where.front().value = data::Value(last);
+  }
 }
 
 workflows::RunFunction MakeCollect(Originals& originals) {

@@ -63,6 +63,9 @@ class Originals {
   std::map<std::string, int> held_;
 };
 
+/// Compares every small original with its document's hash. Errors: kDataLoss with the first that differs.
+void CheckSmallOriginals(const Context& ctx, data::Store& store);
+
 /// The run function of kind "collect". Output {"removed"}.
 workflows::RunFunction MakeCollect(Originals& originals);
 

@@ -4,18 +4,20 @@
 
 namespace tenfold::retrieval {
 
-std::vector<Chunk> ChunkDocument(const Document& document, const GenerationTools& tools) {
+std::vector<Chunk> MakeChunks(const Document& document, const GenerationTools& tools) {
   std::vector<Chunk> out;
-  for (const auto& span : ChunkText(document.text, tools.chunks, tools.count_tokens)) {
-    Chunk chunk;
-    chunk.id = document.id + "/" + tools.id + "/" + std::to_string(document.version) + "/" + std::to_string(out.size());
+  for (auto& span : ChunkDocument({document.text, document.title, document.media_type, document.uri, tools.embedder ? tools.embedder->max_tokens() : 0}, tools.chunks, tools.count_tokens)) {
+    auto& chunk = out.emplace_back();
+    chunk.id = document.id + "/" + tools.id + "/" + std::to_string(document.version) + "/" + std::to_string(out.size() - 1);
     chunk.document = document.id;
     chunk.begin_byte = static_cast<std::int64_t>(span.begin);
     chunk.end_byte = static_cast<std::int64_t>(span.end);
-    chunk.heading = span.heading;
+    chunk.heading = std::move(span.heading);
     chunk.text = document.text.substr(span.begin, span.end - span.begin);
+    chunk.context = std::move(span.context);
     chunk.generation = tools.id;
-    out.push_back(std::move(chunk));
+    chunk.parent_begin = static_cast<std::int64_t>(span.parent_begin);
+    chunk.parent_end = static_cast<std::int64_t>(span.parent_end);
   }
   return out;
 }

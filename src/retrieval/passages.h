@@ -20,8 +20,8 @@ struct GenerationTools {
   CountTokens count_tokens = EstimateTokens;  ///< safe from any thread
 };
 
-/// The passages of a document, not embedded.
-std::vector<Chunk> ChunkDocument(const Document& document, const GenerationTools& tools);
+/// The passages of a document, not embedded, none longer than the embedder reads.
+std::vector<Chunk> MakeChunks(const Document& document, const GenerationTools& tools);
 
 struct ToEmbed {
   const Document* document;

@@ -111,10 +111,23 @@ Retrieved Retriever::Retrieve(const Context& ctx, const std::string& asked, cons
         const auto document = chunk ? tx.Get<Document>(chunk->document) : std::nullopt;
         // Deleted or relabelled between the scan and this snapshot: the snapshot is the truth.
         if (!document || !ctx.principal().MayRead(document->label)) continue;
+        // Found by a small passage, answered with what stands around it, once.
+        const auto inside = static_cast<std::size_t>(chunk->begin_byte);
+        auto sentences = options.with_evidence ? ReadSentences(document->text, inside, static_cast<std::size_t>(chunk->end_byte)) : std::vector<PassageSentence>();
+        if (chunk->parent_end > chunk->parent_begin && static_cast<std::size_t>(chunk->parent_end) <= document->text.size()) {
+          const auto begin = static_cast<std::size_t>(chunk->parent_begin);
+          if (std::any_of(out.passages.begin(), out.passages.end(), [&](const auto& other) { return other.document == document->id && other.begin == chunk->parent_begin; })) continue;
+          for (auto& sentence : sentences) {
+            sentence.begin += inside - begin;
+            sentence.end += inside - begin;
+          }
+          chunk->text = document->text.substr(begin, static_cast<std::size_t>(chunk->parent_end) - begin);
+          chunk->begin_byte = chunk->parent_begin;
+          chunk->end_byte = chunk->parent_end;
+        }
         out.passages.push_back({chunk->id, document->id, document->uri, document->title, chunk->heading, document->version, document->source, chunk->begin_byte, chunk->end_byte, std::move(chunk->text),
                                 hit.score, hit.cosine, hit.bm25});
-        if (options.with_evidence)
-          found.push_back({ReadSentences(document->text, static_cast<std::size_t>(chunk->begin_byte), static_cast<std::size_t>(chunk->end_byte)), std::move(chunk->sentences)});
+        if (options.with_evidence) found.push_back({std::move(sentences), std::move(chunk->sentences)});
       }
     });
   }

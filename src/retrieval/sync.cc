@@ -119,8 +119,7 @@ Sync::Sync(data::Store& store, const IngestOptions& options, workflows::RunConte
       run_(run),
       ctx_(run.ctx()),
       system_(Context::System("ingest")),
-      request_(FromJson<IngestRequest>(run.input(), Unknown::kIgnore)),
-      chunk_options_(options.live().chunks) {
+      request_(FromJson<IngestRequest>(run.input(), Unknown::kIgnore)) {
   const auto now = ctx_.clock().Now();
   rest_at_ = now + std::min<TimePoint::duration>(options.rest_after, (ctx_.deadline() - now) / 2);
 }
@@ -183,6 +182,11 @@ void Sync::Begin() {
     row.url = source_->url();
     if (row.owner.empty()) row.owner = ctx_.principal().user;
     if (!request_.label.empty()) row.label = request_.label;
+    if (request_.chunks) row.chunks = ToJson(*request_.chunks);
+    if (!row.chunks.is_null()) {
+      chunk_options_ = FromJson<ChunkOptions>(row.chunks, Unknown::kIgnore);
+      chunk_mark_ = "\n" + Sha256Hex(ToText(row.chunks)).substr(0, 8);
+    }
     row.last_run = run_.id();
     row.error.clear();
     access_ = row.label.empty() ? LabelOfUser(row.owner) : row.label;
@@ -444,9 +448,15 @@ std::vector<std::int8_t> Sync::TakeSeen() {
   return out;
 }
 
+std::shared_ptr<const GenerationTools> Sync::ToolsNow() const {
+  auto tools = options_.live();
+  if (chunk_options_) tools.chunks = *chunk_options_;
+  return std::make_shared<const GenerationTools>(std::move(tools));
+}
+
 std::unique_ptr<Sync::Batch> Sync::MakeBatch() const {
   auto batch = std::make_unique<Batch>();
-  batch->tools = std::make_shared<const GenerationTools>(options_.live());
+  batch->tools = ToolsNow();
   return batch;
 }
 
@@ -526,7 +536,7 @@ void Sync::Build(Work& work) const {
     document.fingerprint = item.fingerprint + chunk_mark_;
     document.metadata = std::move(work.parsed.metadata);
     for (const auto& [name, value] : item.metadata) document.metadata[name] = value;
-    work.chunks = ChunkDocument(document, *work.tools);
+    work.chunks = MakeChunks(document, *work.tools);
   } catch (const Error& e) {
     if (ctx_.done()) throw;
     work.outcome = e.code() == Code::kUnavailable ? Outcome::kTrouble : Outcome::kUnreadable;
@@ -639,13 +649,13 @@ void Sync::Settle() {
     batch->write->Wait();
   } catch (const Error& e) {
     // Another generation became live while this batch was made: its passages are made again for that one.
-    auto tools = std::make_shared<const GenerationTools>(options_.live());
+    auto tools = ToolsNow();
     if (e.code() != Code::kAborted || tools->id == batch->tools->id) throw;
     batch->tools = std::move(tools);
     std::vector<ToEmbed> to_embed;
     for (auto& work : batch->works) {
       if (work->outcome != Outcome::kRead) continue;
-      work->chunks = ChunkDocument(work->document, *batch->tools);
+      work->chunks = MakeChunks(work->document, *batch->tools);
       to_embed.push_back({&work->document, work->chunks});
     }
     if (batch->tools->embedder) EmbedAll(ctx_, *batch->tools->embedder, to_embed);

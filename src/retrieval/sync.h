@@ -66,6 +66,7 @@ class Sync {
   /// Reads an item and has it parsed. Nothing if it is gone or the source is in trouble, which is noted.
   void Start(Pending pending);
   void Build(Work& work) const;
+  std::shared_ptr<const GenerationTools> ToolsNow() const;
   std::unique_ptr<Batch> MakeBatch() const;
   /// Waits for the batch's parsing, embeds it and begins its commit.
   void Commit(std::unique_ptr<Batch> batch, bool last);
@@ -88,7 +89,7 @@ class Sync {
   std::unique_ptr<data::Source> source_;
   std::string source_id_;
   std::string access_;  // of items whose source does not say
-  ChunkOptions chunk_options_;
+  std::optional<ChunkOptions> chunk_options_;  // if the source asks for its own
   std::string chunk_mark_;  // added to fingerprints, so that another chunking makes every document differ
   bool made_source_ = false;
   bool resumed_ = false;  // after a kill or a rest

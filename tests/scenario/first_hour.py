@@ -134,6 +134,28 @@ with tempfile.TemporaryDirectory() as root:
     check("and found by nobody", hits(server, admin, "return window") == [])
     check("its original is gone too", original(admin)[0] == 404)
 
+    # A dry run, a label, chunks before they are stored, and a source that goes with all of its documents
+    notes = pathlib.Path(help_folder.parent, "notes")
+    notes.mkdir()
+    (notes / "plan.md").write_text("# Plan\n\nThe quartz plan is secret. " + "It has many steps. " * 60)
+    plan = json.loads(tenfold(home, "ingest", f"folder:{notes}", "--dry-run", "--json")[1])
+    check("a dry run says what would be", (plan["added"], plan["plan"]) == (1, [{"path": "plan.md", "change": "add"}]), plan)
+    check("and does nothing", hits(server, admin, "quartz plan") != ["plan.md"])
+    tenfold(home, "ingest", f"folder:{notes}", "--chunker", "sentences,max_tokens=64,overlap_tokens=16,prefix={first}")
+    check("without a label nobody but admins reads it", "plan.md" in hits(server, admin, "quartz plan") and "plan.md" not in hits(server, agent, "quartz plan") + hits(server, customer, "quartz plan"))
+    tenfold(home, "ingest", f"folder:{notes}", "--label", "internal")
+    check("with one its readers do", "plan.md" in hits(server, agent, "quartz plan") and "plan.md" not in hits(server, customer, "quartz plan"))
+    shown = json.loads(tenfold(home, "chunks", str(notes / "plan.md"), "--chunker", "sentences,max_tokens=64,overlap_tokens=16", "--json")[1])["chunks"]
+    check("its chunks are shown", len(shown) > 2 and shown[1]["span"][0] < shown[0]["span"][1] and all(one["tokens"] <= 64 and one["heading"] == "Plan" for one in shown), shown[:2])
+    check("a wrong chunker is named", tenfold(home, "chunks", str(notes / "plan.md"), "--chunker", "sentence")[0] == 2)
+    listed_sources = json.loads(tenfold(home, "sources", "list", "--json")[1])["sources"]
+    check("both sources are listed", sorted(s["documents"] for s in listed_sources) == [1, 3], listed_sources)
+    source = next(s for s in listed_sources if s["url"].endswith("/notes"))
+    check("one shows how it is cut", server.ask("GET", f"/v1/sources/{source['id']}", key=admin)[1]["chunks"]["strategy"] == "sentences")
+    check("a folder of the server is not added from outside", server.ask("POST", "/v1/sources", {"url": "folder:/etc"}, admin)[0] == 403)
+    check("removed, its documents go with it", json.loads(tenfold(home, "sources", "rm", f"folder:{notes}", "--json")[1])["documents"] == 1 and "plan.md" not in hits(server, admin, "quartz plan"))
+    check("twice it is not there", tenfold(home, "sources", "rm", source["id"])[0] == 3)
+
     # What an operator sees and does over HTTP
     get = lambda path, who=admin: server.ask("GET", path, key=who)
     listed = lambda who: sorted(d["uri"] for d in get("/v1/documents", who)[1]["documents"])
