@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "data/sources/folder.h"
+#include "data/sources/github.h"
 #include "data/sources/web.h"
 #include "models/bert_embedder.h"
 #include "models/catalog.h"
@@ -45,6 +46,7 @@ constexpr Backend<OpenObjectStoreFunction> kObjectStores[] = {
 using OpenSourceFunction = std::unique_ptr<data::Source> (*)(std::string_view path, const data::SourceSetup& setup);
 constexpr Backend<OpenSourceFunction> kSources[] = {
     {"folder", data::OpenFolderSource, "files below a folder, with the labels of its access.yaml"},
+    {"github", data::OpenGithubSource, "github:owner/repo@ref/folder: files; github:owner/repo#issues: issues and pull requests"},
     {"web", data::OpenWebSource, "web:https://host/path#max_pages=500: a site, by its sitemap and links"},
 };
 

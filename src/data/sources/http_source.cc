@@ -71,7 +71,8 @@ std::string WithoutDotSegments(std::string_view path) {
 
 bool SaysRateLimit(const HttpClientResponse& response) {
   if (response.status == 429) return true;
-  return response.status == 403 && (!response.header("retry-after").empty() || response.header("x-ratelimit-remaining") == "0");
+  return response.status == 403 && (!response.header("retry-after").empty() || response.header("x-ratelimit-remaining") == "0" ||
+                                    response.body.substr(0, 4096).find("rate limit") != std::string::npos);
 }
 
 }  // namespace

@@ -89,7 +89,9 @@ class PythonServer {
 std::uint16_t FindFreePort();
 
 // Each in the test file of its back end.
-std::unique_ptr<SourceFixture> MakeFolderFixture();  // folder_test.cc
-std::unique_ptr<SourceFixture> MakeWebFixture();     // web_test.cc
+std::unique_ptr<SourceFixture> MakeFolderFixture();        // folder_test.cc
+std::unique_ptr<SourceFixture> MakeWebFixture();           // web_test.cc
+std::unique_ptr<SourceFixture> MakeGithubFixture();        // github_test.cc
+std::unique_ptr<SourceFixture> MakeGithubIssuesFixture();  // github_test.cc
 
 }  // namespace tenfold::data

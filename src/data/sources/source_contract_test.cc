@@ -333,6 +333,8 @@ TEST_P(SourceContract, AServerThatStallsCostsNoMoreThanTheDeadline) {
 const Kind kKinds[] = {
     {"folder", MakeFolderFixture},
     {"web", MakeWebFixture},
+    {"github", MakeGithubFixture},
+    {"github_issues", MakeGithubIssuesFixture},
 };
 INSTANTIATE_TEST_SUITE_P(Backends, SourceContract, testing::ValuesIn(kKinds), [](const auto& info) { return info.param.name; });
 
