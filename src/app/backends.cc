@@ -5,6 +5,8 @@
 
 #include "data/sources/folder.h"
 #include "data/sources/github.h"
+#include "data/sources/notion.h"
+#include "data/sources/openapi.h"
 #include "data/sources/web.h"
 #include "models/bert_embedder.h"
 #include "models/catalog.h"
@@ -46,7 +48,9 @@ constexpr Backend<OpenObjectStoreFunction> kObjectStores[] = {
 using OpenSourceFunction = std::unique_ptr<data::Source> (*)(std::string_view path, const data::SourceSetup& setup);
 constexpr Backend<OpenSourceFunction> kSources[] = {
     {"folder", data::OpenFolderSource, "files below a folder, with the labels of its access.yaml"},
+    {"notion", data::OpenNotionSource, "notion: or notion:ID: what an integration was given, or a page or database and all below it"},
     {"github", data::OpenGithubSource, "github:owner/repo@ref/folder: files; github:owner/repo#issues: issues and pull requests"},
+    {"openapi", data::OpenOpenapiSource, "openapi:https://host/openapi.json#path=/items: a list endpoint, each item a document"},
     {"web", data::OpenWebSource, "web:https://host/path#max_pages=500: a site, by its sitemap and links"},
 };
 

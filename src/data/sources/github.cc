@@ -31,7 +31,7 @@ Place ParsePlace(std::string_view url) {
             .options = SourceOptions(hash == std::string_view::npos ? "" : url.substr(hash + 1), "github:", {"issues", "state", "whole_every"})};
   out.issues = hash != std::string_view::npos && (out.options.text().find("issues") != std::string::npos);
   auto rest = std::string(url.substr(0, hash));
-  if (rest.starts_with("http://") || rest.starts_with("https://")) {
+  if (IsHttpUrl(rest)) {
     // NormaliseUrl would take '..' and case for what they are in URLs; names of repositories have neither.
     const auto whole = NormaliseUrl(rest);
     if (whole.empty()) throw Error(Code::kInvalidArgument, "github: '" + rest.substr(0, 200) + "' is not an http: or https: URL", "url");

@@ -77,6 +77,12 @@ bool SaysRateLimit(const HttpClientResponse& response) {
 
 }  // namespace
 
+bool IsHttpUrl(std::string_view text) {
+  std::string scheme(text.substr(0, std::min(text.size(), text.find("//"))));
+  for (auto& c : scheme) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return text.size() > scheme.size() && (scheme == "http:" || scheme == "https:");
+}
+
 std::string PercentDecode(std::string_view text) {
   std::string out;
   for (std::size_t i = 0; i < text.size(); ++i) {

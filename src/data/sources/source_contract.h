@@ -93,5 +93,7 @@ std::unique_ptr<SourceFixture> MakeFolderFixture();        // folder_test.cc
 std::unique_ptr<SourceFixture> MakeWebFixture();           // web_test.cc
 std::unique_ptr<SourceFixture> MakeGithubFixture();        // github_test.cc
 std::unique_ptr<SourceFixture> MakeGithubIssuesFixture();  // github_test.cc
+std::unique_ptr<SourceFixture> MakeNotionFixture();        // notion_test.cc
+std::unique_ptr<SourceFixture> MakeOpenapiFixture();       // openapi_test.cc
 
 }  // namespace tenfold::data

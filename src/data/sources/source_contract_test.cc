@@ -335,6 +335,8 @@ const Kind kKinds[] = {
     {"web", MakeWebFixture},
     {"github", MakeGithubFixture},
     {"github_issues", MakeGithubIssuesFixture},
+    {"notion", MakeNotionFixture},
+    {"openapi", MakeOpenapiFixture},
 };
 INSTANTIATE_TEST_SUITE_P(Backends, SourceContract, testing::ValuesIn(kKinds), [](const auto& info) { return info.param.name; });
 
