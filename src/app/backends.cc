@@ -4,6 +4,9 @@
 #include <cstdlib>
 
 #include "data/sources/folder.h"
+#include "data/sources/github.h"
+#include "data/sources/notion.h"
+#include "data/sources/openapi.h"
 #include "data/sources/imap.h"
 #include "data/sources/mongodb.h"
 #include "data/sources/postgresql.h"
@@ -54,6 +57,9 @@ constexpr Backend<OpenSourceFunction> kSources[] = {
     {"mongodb+srv", data::OpenMongodbSrvSource, "the same with its hosts from DNS"},
     {"postgresql", data::OpenPostgresqlSource, "postgresql://user@host/database?table=…&text=…: a table or query, password in $PGPASSWORD"},
     {"s3", data::OpenS3Source, "s3:bucket/folder or s3:http://host:port/bucket/folder, keys in $AWS_ACCESS_KEY_ID and $AWS_SECRET_ACCESS_KEY"},
+    {"notion", data::OpenNotionSource, "notion: or notion:ID: what an integration was given, or a page or database and all below it"},
+    {"github", data::OpenGithubSource, "github:owner/repo@ref/folder: files; github:owner/repo#issues: issues and pull requests"},
+    {"openapi", data::OpenOpenapiSource, "openapi:https://host/openapi.json#path=/items: a list endpoint, each item a document"},
     {"web", data::OpenWebSource, "web:https://host/path#max_pages=500: a site, by its sitemap and links"},
 };
 

@@ -19,7 +19,7 @@ std::unique_ptr<data::Store> OpenStore(std::string_view url, const std::filesyst
 
 /// "file:<folder>"; a relative path is inside `home`. Errors: kInvalidArgument (scheme), kPermissionDenied.
 std::unique_ptr<data::ObjectStore> OpenObjectStore(std::string_view url, const std::filesystem::path& home);
-/// "folder:<path>". Errors: kInvalidArgument (scheme).
+/// "folder:<path>", "web:<url>", "notion:", "github:owner/repo", "openapi:<url>"; docs/sources/ has a page for each. Errors: kInvalidArgument (scheme, options).
 std::unique_ptr<data::Source> OpenSource(std::string_view url, const data::SourceSetup& setup);
 
 /// A model of the catalogue, whose files lie below `models`, an openai: URL, or "none" (null). Errors: kNotFound with the fix, kInvalidArgument (scheme), kUnavailable.

@@ -71,10 +71,17 @@ std::string WithoutDotSegments(std::string_view path) {
 
 bool SaysRateLimit(const HttpClientResponse& response) {
   if (response.status == 429) return true;
-  return response.status == 403 && (!response.header("retry-after").empty() || response.header("x-ratelimit-remaining") == "0");
+  return response.status == 403 && (!response.header("retry-after").empty() || response.header("x-ratelimit-remaining") == "0" ||
+                                    response.body.substr(0, 4096).find("rate limit") != std::string::npos);
 }
 
 }  // namespace
+
+bool IsHttpUrl(std::string_view text) {
+  std::string scheme(text.substr(0, std::min(text.size(), text.find("//"))));
+  for (auto& c : scheme) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return text.size() > scheme.size() && (scheme == "http:" || scheme == "https:");
+}
 
 std::string PercentDecode(std::string_view text) {
   std::string out;

@@ -30,6 +30,8 @@ class SourceOptions {
   std::map<std::string, std::string, std::less<>> values_;
 };
 
+/// Whether it begins with http:// or https://, in any case of letters.
+bool IsHttpUrl(std::string_view text);
 std::string PercentDecode(std::string_view text);
 /// All but unreserved characters (RFC 3986), and `kept`.
 std::string PercentEncode(std::string_view text, std::string_view kept = {});

@@ -98,5 +98,9 @@ std::unique_ptr<SourceFixture> MakeMotoFixture();        // s3_test.cc
 std::unique_ptr<SourceFixture> MakeVersityFixture();     // s3_test.cc
 std::unique_ptr<SourceFixture> MakeImapFixture();        // imap_test.cc
 std::unique_ptr<SourceFixture> MakeWebFixture();         // web_test.cc
+std::unique_ptr<SourceFixture> MakeGithubFixture();      // github_test.cc
+std::unique_ptr<SourceFixture> MakeGithubIssuesFixture();  // github_test.cc
+std::unique_ptr<SourceFixture> MakeNotionFixture();      // notion_test.cc
+std::unique_ptr<SourceFixture> MakeOpenapiFixture();     // openapi_test.cc
 
 }  // namespace tenfold::data

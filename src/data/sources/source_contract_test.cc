@@ -349,6 +349,10 @@ const Kind kKinds[] = {
     {"s3_versity", MakeVersityFixture},
     {"imap", MakeImapFixture},
     {"web", MakeWebFixture},
+    {"github", MakeGithubFixture},
+    {"github_issues", MakeGithubIssuesFixture},
+    {"notion", MakeNotionFixture},
+    {"openapi", MakeOpenapiFixture},
 };
 INSTANTIATE_TEST_SUITE_P(Backends, SourceContract, testing::ValuesIn(kKinds), [](const auto& info) { return info.param.name; });
 
