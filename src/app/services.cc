@@ -124,6 +124,7 @@ data::ParsedDocument Services::Parse(const Context& ctx, std::string_view bytes,
 
 std::unique_ptr<data::Source> Services::OpenSource(std::string_view url) const {
   data::SourceSetup setup;
+  setup.allow_private_addresses = settings.data.private_addresses;
   setup.secret = [](std::string_view name) {
     const char* value = std::getenv(std::string(name).c_str());
     return std::string(value ? value : "");

@@ -25,10 +25,12 @@ struct DataSettings {
   std::string store = "sqlite:store.db";
   std::string objects = "file:objects";
   std::string sandbox = "strict";
+  bool private_addresses = false;
 };
 TENFOLD_DESCRIBE(DataSettings, (store, Doc{"where rows lie; a relative path is inside the data folder"}),
                  (objects, Doc{"where big bytes lie, such as the originals of documents; a relative path is inside the data folder"}),
-                 (sandbox, Doc{"strict, or without_landlock for a kernel that has none"}))
+                 (sandbox, Doc{"strict, or without_landlock for a kernel that has none"}),
+                 (private_addresses, Doc{"lets web:, notion:, github: and openapi: reach this machine and private networks, such as an intranet"}))
 
 struct ModelSettings {
   std::string generator = "qwen2.5-coder-0.5b-instruct";

@@ -4,7 +4,6 @@
 #include <cmath>
 #include <set>
 
-#include "base/log.h"
 #include "retrieval/sync.h"
 
 namespace tenfold::retrieval {

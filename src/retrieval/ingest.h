@@ -122,7 +122,7 @@ TENFOLD_DESCRIBE(IngestReport, (source), (added), (changed), (unchanged), (remov
 
 struct IngestOptions {
   std::function<std::unique_ptr<data::Source>(std::string_view url)> open_source;
-  /// Safe from any thread. Errors: as data::ParseInChild.
+  /// Safe from any thread. Errors: as data::ParserPool::Parse.
   std::function<data::ParsedDocument(const Context& ctx, std::string_view bytes, std::string_view media_type)> parse;
   /// What passages are made with and which generation they belong to, asked anew for each batch.
   std::function<GenerationTools()> live = [] { return GenerationTools(); };
