@@ -301,7 +301,7 @@ void Promote(const Call& call) { PrintMove(call, call.on.registry->Promote(call.
 void Rollback(const Call& call) { PrintMove(call, call.on.registry->Rollback(call.ctx, call.options.alias)); }
 
 void Search(const Call& call) {
-  const auto response = call.on.Search(AsUser(call), {call.options.text, call.options.k, {}});
+  const auto response = call.on.Search(AsUser(call), {.query = call.options.text, .k = call.options.k});
   std::string text;
   for (const auto& hit : response.hits) text += hit.document.title + " (" + hit.document.uri + ")\n  " + hit.text.substr(0, 300) + "\n\n";
   call.Print(ToJson(response), text.empty() ? "nothing found\n" : text);

@@ -149,10 +149,18 @@ std::vector<std::string> Services::GeneratorNames() const {
 }
 
 SearchResponse Services::Search(const Context& ctx, const SearchRequest& request) {
-  retrieval::RetrieveOptions options{request.k, std::nullopt, false};
-  if (request.filter) options.documents.emplace(request.filter->documents.begin(), request.filter->documents.end());
+  retrieval::RetrieveOptions options{.k = request.k, .documents = {}, .with_evidence = false};
+  options.offset = request.offset;
+  options.facets = request.facets;
+  options.per_document = request.per_document;
+  options.diversity = static_cast<float>(request.diversity);
+  if (request.filter) {
+    options.documents = request.filter->documents;
+    if (!request.filter->metadata.is_null()) options.filter = retrieval::ParseFilter(request.filter->metadata, "filter.metadata");
+  }
   auto found = retriever->Retrieve(ctx, request.query, options);
   SearchResponse response;
+  response.facets = std::move(found.facets);
   response.commit = static_cast<std::uint64_t>(found.commit);
   for (auto& passage : found.passages) response.hits.push_back({std::move(passage.text), passage.score, {passage.document, passage.uri, passage.title}, {passage.begin, passage.end}});
   return response;

@@ -37,16 +37,26 @@ class HomeLock {
 };
 
 struct SearchFilter {
-  std::vector<std::string> documents;
+  std::optional<std::vector<std::string>> documents;
+  Json metadata;
 };
-TENFOLD_DESCRIBE(SearchFilter, (documents, Length{1, 1000}, Doc{"only these documents, by id"}))
+TENFOLD_DESCRIBE(SearchFilter, (documents, Length{1, 1000}, Doc{"only these documents, by id"}),
+                 (metadata, Doc{"conditions on what the documents' sources say of them, and on source, uri, media_type and updated: {\"year\": {\"$gte\": 2020}, \"$or\": [...]}; $eq $ne $gt $gte $lt $lte $in $nin $exists $within $and $or $not"}))
 
 struct SearchRequest {
   std::string query;
   std::uint32_t k = 10;
-  std::optional<SearchFilter> filter;
+  std::uint32_t offset = 0;
+  std::optional<SearchFilter> filter = {};
+  std::vector<std::string> facets = {};
+  std::uint32_t per_document = 0;
+  double diversity = 0;
 };
-TENFOLD_DESCRIBE(SearchRequest, (query, Required{}, Length{1, 8192}, Doc{"what to look for"}), (k, Range{1, 100}, Doc{"how many passages"}), (filter, Doc{"narrows what takes part"}))
+TENFOLD_DESCRIBE(SearchRequest, (query, Required{}, Length{1, 8192}, Doc{"what to look for"}), (k, Range{1, 100}, Doc{"how many passages"}),
+                 (offset, Range{0, 9900}, Doc{"how many to pass over: the next page of k begins at offset + k"}), (filter, Doc{"narrows what takes part"}),
+                 (facets, Length{0, 16}, Doc{"metadata keys whose values are counted over all that the filter and the caller's rights let through"}),
+                 (per_document, Range{0, 100}, Doc{"at most so many passages of one document; 0: no limit"}),
+                 (diversity, Range{0, 1}, Doc{"0: the best passages; towards 1: passages less like each other"}))
 
 struct HitDocument {
   std::string id, uri, title;
@@ -63,9 +73,10 @@ TENFOLD_DESCRIBE(Passage, (text), (score), (document), (span))
 
 struct SearchResponse {
   std::vector<Passage> hits;
+  std::map<std::string, std::vector<retrieval::FacetCount>> facets;
   std::uint64_t commit = 0;
 };
-TENFOLD_DESCRIBE(SearchResponse, (hits), (commit))
+TENFOLD_DESCRIBE(SearchResponse, (hits), (facets), (commit))
 
 enum class WithModels : std::uint8_t { kNo, kYes };
 

@@ -1,5 +1,7 @@
 #pragma once
-/// \file A dense set of row numbers, 64 to a word, read inside scans.
+/// \file Sets of row numbers: dense ones, 64 rows to a word, read inside scans; and ones that are lists until a bitmap is smaller.
+#include <algorithm>
+#include <bit>
 #include <cstdint>
 #include <vector>
 
@@ -18,13 +20,90 @@ class Bitmap {
   bool Test(std::size_t row) const { return row / 64 < words_.size() && (words_[row / 64] >> row % 64 & 1); }
   std::uint64_t word(std::size_t index) const { return index < words_.size() ? words_[index] : 0; }
   std::size_t words() const { return words_.size(); }
+  std::size_t count() const {
+    std::size_t n = 0;
+    for (const auto word : words_) n += static_cast<std::size_t>(std::popcount(word));
+    return n;
+  }
   void Or(const Bitmap& other) {
     if (other.words_.size() > words_.size()) words_.resize(other.words_.size());
     for (std::size_t i = 0; i < other.words_.size(); ++i) words_[i] |= other.words_[i];
   }
+  void And(const Bitmap& other) {
+    if (words_.size() > other.words_.size()) words_.resize(other.words_.size());
+    for (std::size_t i = 0; i < words_.size(); ++i) words_[i] &= other.words_[i];
+  }
+  void AndNot(const Bitmap& other) {
+    for (std::size_t i = 0; i < std::min(words_.size(), other.words_.size()); ++i) words_[i] &= ~other.words_[i];
+  }
+  /// Calls `visit(row)` for every row, ascending.
+  template <class F>
+  void ForEach(F&& visit) const {
+    for (std::size_t i = 0; i < words_.size(); ++i)
+      for (auto left = words_[i]; left != 0; left &= left - 1) visit(static_cast<std::uint32_t>(i * 64 + static_cast<std::size_t>(std::countr_zero(left))));
+  }
 
  private:
   std::vector<std::uint64_t> words_;
+};
+
+/// A set of which there are many, most of them small: four bytes a row as a sorted list, or a bit for each row up to the last once that is less.
+/// Threads: as a vector. Cost: Add of a row beyond the last is O(1), of others O(size) while it is a list.
+class RowSet {
+ public:
+  /// False if it was there.
+  bool Add(std::uint32_t row) {
+    if (is_dense_) {
+      if (dense_.Test(row)) return false;
+      dense_.Set(row);
+      ++size_;
+      return true;
+    }
+    const auto at = sparse_.empty() || sparse_.back() < row ? sparse_.end() : std::lower_bound(sparse_.begin(), sparse_.end(), row);
+    if (at != sparse_.end() && *at == row) return false;
+    sparse_.insert(at, row);
+    ++size_;
+    if (size_ > kLongestList && size_ * 32 > sparse_.back()) {
+      for (const auto one : sparse_) dense_.Set(one);
+      sparse_ = {};
+      is_dense_ = true;
+    }
+    return true;
+  }
+  void Remove(std::uint32_t row) {
+    if (is_dense_) {
+      if (dense_.Test(row)) --size_;
+      dense_.Clear(row);
+      return;
+    }
+    const auto at = std::lower_bound(sparse_.begin(), sparse_.end(), row);
+    if (at == sparse_.end() || *at != row) return;
+    sparse_.erase(at);
+    --size_;
+  }
+  std::size_t size() const { return size_; }
+  bool empty() const { return size_ == 0; }
+  void AddTo(Bitmap& out) const {
+    if (is_dense_) out.Or(dense_);
+    else for (const auto row : sparse_) out.Set(row);
+  }
+  std::size_t CountIn(const Bitmap& allowed) const {
+    std::size_t n = 0;
+    ForEach([&](std::uint32_t row) { n += allowed.Test(row); });
+    return n;
+  }
+  template <class F>
+  void ForEach(F&& visit) const {
+    if (is_dense_) dense_.ForEach(visit);
+    else for (const auto row : sparse_) visit(row);
+  }
+
+ private:
+  static constexpr std::size_t kLongestList = 64;
+  std::vector<std::uint32_t> sparse_;
+  Bitmap dense_;
+  std::size_t size_ = 0;
+  bool is_dense_ = false;
 };
 
 }  // namespace tenfold::retrieval

@@ -56,8 +56,8 @@ std::int64_t CountMissing(data::ReadTx& tx, const std::string& generation) { ret
 /// Documents in the order of their best passage.
 std::vector<std::string> FirstDocuments(const Context& ctx, const OpenIndex& in, const std::string& query, std::span<const float> embedding) {
   std::vector<std::string> out;
-  for (const auto& hit : in.index->Search(ctx.principal(), query, embedding, 5 * kTop)) {
-    if (std::find(out.begin(), out.end(), hit.document) == out.end()) out.push_back(hit.document);
+  for (const auto& hit : in.index->Search(ctx.principal(), {.text = query, .vector = {embedding.begin(), embedding.end()}, .k = 5 * kTop, .per_group = 1}).hits) {
+    out.push_back(hit.group);
     if (out.size() == kTop) break;
   }
   return out;

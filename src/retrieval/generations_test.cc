@@ -78,7 +78,7 @@ class GenerationsTest : public testing::Test {
   workflows::Run Build(const std::string& id) { return runs_->Await(ctx_, runs_->Start(ctx_, {"build-generation", JsonObject{{"generation", id}}, ""})); }
   std::vector<std::string> Found(const OpenIndex& in, const std::string& query) {
     std::vector<std::string> out;
-    for (const auto& hit : in.index->Search(ctx_.principal(), query, in.embedder->Embed(ctx_, std::span(&query, 1), models::EmbedKind::kQuery).front(), 5)) out.push_back(hit.document);
+    for (const auto& hit : in.index->Search(ctx_.principal(), {.text = query, .vector = in.embedder->Embed(ctx_, std::span(&query, 1), models::EmbedKind::kQuery).front(), .k = 5}).hits) out.push_back(hit.group);
     return out;
   }
   TemporaryFolder folder_;

@@ -5,8 +5,10 @@
 
 #include "base/files.h"
 #include "retrieval/chunker.h"
+#include "retrieval/bm25_index.h"
 #include "retrieval/chunk_index.h"
 #include "retrieval/tokenize.h"
+#include "retrieval/vector_index.h"
 
 namespace tenfold::retrieval {
 namespace {
@@ -129,7 +131,7 @@ class SearchIndexTest : public testing::Test {
   std::size_t Found(std::vector<std::string> labels, std::string_view query) {
     Principal reader;
     reader.labels = std::move(labels);
-    return index_.Search(reader, query, {}, 10).size();
+    return index_.Search(reader, {.text = std::string(query), .k = 10}).hits.size();
   }
   TemporaryFolder folder_;
   ChunkIndex index_{0};

@@ -102,12 +102,19 @@ Retrieved Retriever::Retrieve(const Context& ctx, const std::string& asked, cons
   std::vector<Candidate> found;
   {
     const auto searching = ctx.Child("search");
-    const auto hits = searched.index->Search(ctx.principal(), query, embedding, candidates, options.documents);
+    IndexQuery search{.text = query, .vector = embedding, .k = candidates, .offset = options.offset, .filter = options.filter, .groups = options.documents};
+    search.per_group = options.per_document;
+    search.diversity = options.diversity;
+    search.facets = options.facets;
+    auto [hits, facets, explanations] = searched.index->Search(ctx.principal(), search);
+    out.facets = std::move(facets);
     searching.span().Set("hits", static_cast<std::int64_t>(hits.size()));
+    // BM25 alone has no upper end.
+    const float unit = embedding.empty() && !hits.empty() ? hits.front().score : 1.0f;
     store_.Read(ctx, [&](data::ReadTx& tx) {
       out.commit = static_cast<std::int64_t>(tx.commit());
       for (const auto& hit : hits) {
-        auto chunk = tx.Get<Chunk>(hit.chunk);
+        auto chunk = tx.Get<Chunk>(hit.id);
         const auto document = chunk ? tx.Get<Document>(chunk->document) : std::nullopt;
         // Deleted or relabelled between the scan and this snapshot: the snapshot is the truth.
         if (!document || !ctx.principal().MayRead(document->label)) continue;
@@ -126,7 +133,7 @@ Retrieved Retriever::Retrieve(const Context& ctx, const std::string& asked, cons
           chunk->end_byte = chunk->parent_end;
         }
         out.passages.push_back({chunk->id, document->id, document->uri, document->title, chunk->heading, document->version, document->source, chunk->begin_byte, chunk->end_byte, std::move(chunk->text),
-                                hit.score, hit.cosine, hit.bm25});
+                                hit.score / unit, hit.vector_score, hit.bm25});
         if (options.with_evidence) found.push_back({std::move(sentences), std::move(chunk->sentences)});
       }
     });

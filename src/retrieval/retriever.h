@@ -1,8 +1,8 @@
 #pragma once
 /// \file A question to passages the asker may read, and to the sentences of them that answer best.
 #include <functional>
+#include <map>
 #include <optional>
-#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -50,18 +50,24 @@ struct Retrieved {
   double sentence_cosine = 0;          ///< of the best sentence
   double coverage = 0;                 ///< weighted share of the question's words in the best passage
   std::int64_t commit = 0;
+  std::map<std::string, std::vector<FacetCount>> facets = {};
 };
-TENFOLD_DESCRIBE(Retrieved, (passages), (evidence), (support), (passage_cosine), (sentence_cosine), (coverage), (commit))
+TENFOLD_DESCRIBE(Retrieved, (passages), (evidence), (support), (passage_cosine), (sentence_cosine), (coverage), (commit), (facets))
 
 struct RetrieveOptions {
   std::size_t k = 4;
-  std::optional<std::set<std::string>> documents;  ///< only these
+  std::optional<std::vector<std::string>> documents;  ///< only these
   bool with_evidence = false;
   /// Groups of words that mean the same here, each "rucksack, backpack": a question with one is searched for with all.
   std::span<const std::string> synonyms = {};
   /// Whether they are embedded with the question as well, or used for words alone.
   bool embed_synonyms = true;
   std::string focus = {};  ///< if given, sentences are ranked by it instead of the query
+  Filter filter = {};      ///< of SearchedMetadata
+  std::size_t offset = 0;  ///< of paging; not together with evidence, which reorders
+  std::size_t per_document = 0;  ///< at most so many passages of one document; 0: no limit
+  float diversity = 0;     ///< as IndexQuery::diversity
+  std::vector<std::string> facets = {};  ///< as IndexQuery::facets
 };
 
 /// Threads: safe; the calling thread computes.

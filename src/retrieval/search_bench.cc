@@ -100,8 +100,8 @@ int main(int argc, char** argv) {
     const double seconds = Seconds(begun);
     Principal reader;
     reader.labels = {"public"};
-    const auto last = whole.Search(reader, texts[kChunks - 1], vector(kChunks - 1), 1);
-    std::printf("inserts visible and durable, %zu a write: %.1f k/s%s\n", per_write, kChunks / seconds / 1000, last.empty() || last[0].cosine < 0.99 ? " BUT THE LAST ONE IS NOT FOUND" : "");
+    const auto last = whole.Search(reader, {.text = texts[kChunks - 1], .vector = {vector(kChunks - 1).begin(), vector(kChunks - 1).end()}, .k = 1}).hits;
+    std::printf("inserts visible and durable, %zu a write: %.1f k/s%s\n", per_write, kChunks / seconds / 1000, last.empty() || last[0].vector_score < 0.99 ? " BUT THE LAST ONE IS NOT FOUND" : "");
   }
   return 0;
 }

@@ -14,22 +14,20 @@
 #include "base/context.h"
 #include "base/describe.h"
 #include "retrieval/filter.h"
+#include "retrieval/metric.h"
 
 namespace tenfold::retrieval {
 
-enum class Metric : std::uint8_t { kCosine, kDot, kEuclidean };
-BOOST_DESCRIBE_ENUM(Metric, kCosine, kDot, kEuclidean)
-
 /// What can be found. Its words are those of `title`, `heading` and `text`.
 struct IndexRecord {
-  std::string id;            ///< unique in its namespace; 1..512 bytes
-  std::string group;         ///< what it is a part of, its document; may be empty
-  std::string access;        ///< labels that may find it, as in Principal::MayRead
-  std::string title;
-  std::string heading;
-  std::string text;
-  std::vector<float> vector; ///< [dim], or empty: found by words alone
-  JsonObject metadata;       ///< flat: texts, numbers, true or false, lists of texts, points {lat, lon}
+  std::string id = {};            ///< unique in its namespace; 1..512 bytes
+  std::string group = {};         ///< what it is a part of, its document; may be empty
+  std::string access = {};        ///< labels that may find it, as in Principal::MayRead
+  std::string title = {};
+  std::string heading = {};
+  std::string text = {};
+  std::vector<float> vector = {}; ///< [dim], or empty: found by words alone
+  JsonObject metadata = {};       ///< flat: texts, numbers, true or false, lists of texts, points {lat, lon}
 };
 TENFOLD_DESCRIBE(IndexRecord, (id), (group), (access), (title), (heading), (text), (vector), (metadata))
 
@@ -54,17 +52,17 @@ struct FacetCount {
 TENFOLD_DESCRIBE(FacetCount, (value), (count))
 
 struct IndexQuery {
-  std::string text;               ///< words; empty: vectors alone. Quoted phrases must occur; a word with '~' at its end is matched with up to two edits
-  std::vector<float> vector;      ///< [dim]; empty: words alone. Both empty: records in order of id
+  std::string text = {};               ///< words; empty: vectors alone. Quoted phrases must occur; a word with '~' at its end is matched with up to two edits
+  std::vector<float> vector = {};      ///< [dim]; empty: words alone. Both empty: records in order of id
   std::size_t k = 10;             ///< 1..10,000
   std::size_t offset = 0;         ///< of paging; offset + k at most 10,000
-  Filter filter;
-  std::optional<std::vector<std::string>> groups;  ///< only records of these groups
+  Filter filter = {};
+  std::optional<std::vector<std::string>> groups = {};  ///< only records of these groups
   Fusion fusion = Fusion::kReciprocalRank;
   float vector_weight = 0.5f;     ///< 0..1, of the vector's list; the rest is that of words
   float diversity = 0;            ///< 0..1: maximal marginal relevance with lambda = 1 - diversity. Source: Carbonell & Goldstein, SIGIR 1998
   std::size_t per_group = 0;      ///< at most so many records of one group; 0: no limit
-  std::vector<std::string> facets;  ///< metadata keys whose values are counted over everything that is allowed
+  std::vector<std::string> facets = {};  ///< metadata keys whose values are counted over everything that is allowed
   bool explain = false;
 };
 
@@ -120,5 +118,9 @@ class SearchIndex {
   virtual std::vector<NamespaceInfo> Namespaces(const Context& ctx) = 0;
   virtual void DeleteNamespace(const Context& ctx, std::string_view name_space) = 0;
 };
+
+/// Throws as SearchIndex::Write and Search promise.
+void CheckChanges(std::span<const IndexChange> changes, std::size_t dim, Metric metric);
+void CheckQuery(const IndexQuery& query, std::size_t dim);
 
 }  // namespace tenfold::retrieval

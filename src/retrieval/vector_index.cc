@@ -110,11 +110,20 @@ class Shortlist {
   std::vector<Candidate> kept_;
 };
 
+std::vector<float> ToLengthOne(std::span<const float> vector) {
+  double squares = 0;
+  for (const float x : vector) squares += static_cast<double>(x) * static_cast<double>(x);
+  const auto scale = squares > 0 ? static_cast<float>(1 / std::sqrt(squares)) : 0.0f;
+  std::vector<float> out(vector.begin(), vector.end());
+  for (auto& x : out) x *= scale;
+  return out;
+}
+
 std::size_t PaddedOf(std::size_t dim) { return std::max<std::size_t>(64, std::bit_ceil(dim)); }
 
 }  // namespace
 
-VectorIndex::VectorIndex(std::size_t dim) : dim_(dim), words_(PaddedOf(dim) / 64) {
+VectorIndex::VectorIndex(std::size_t dim, Metric metric) : dim_(dim), metric_(metric), words_(PaddedOf(dim) / 64) {
   TENFOLD_CHECK(dim >= 1 && dim <= 4096);
   std::mt19937 random(20240601);  // fixed: codes of one program fit those of another
   signs_.resize(kRounds * PaddedOf(dim));
@@ -132,6 +141,8 @@ void VectorIndex::Rotate(std::span<const float> in, std::span<float> out) const 
 
 void VectorIndex::Put(std::uint32_t row, std::span<const float> vector) {
   if (vector.size() != dim_) throw Error(Code::kInvalidArgument, "the vector has " + std::to_string(vector.size()) + " dimensions, the index " + std::to_string(dim_));
+  std::vector<float> scaled;
+  if (metric_ == Metric::kCosine) vector = scaled = ToLengthOne(vector);
   if ((row + 1) * words_ > codes_.size()) {
     codes_.resize((row + 1) * words_);
     vectors_.resize((row + 1) * dim_);
@@ -152,11 +163,14 @@ void VectorIndex::Put(std::uint32_t row, std::span<const float> vector) {
   present_.Set(row);
 }
 
-void VectorIndex::Remove(std::uint32_t row) { present_.Clear(row); }
+void VectorIndex::Remove(std::uint32_t row) {
+  present_.Clear(row);
+  // Nothing of it stays in memory.
+  std::fill_n(vectors_.begin() + static_cast<std::ptrdiff_t>(row * dim_), dim_, 0.0f);
+  std::fill_n(codes_.begin() + static_cast<std::ptrdiff_t>(row * words_), words_, 0u);
+}
 
-std::vector<Hit> VectorIndex::Search(std::span<const float> query, const Bitmap& filter, std::size_t k) const {
-  if (query.size() != dim_) throw Error(Code::kInvalidArgument, "the query has " + std::to_string(query.size()) + " dimensions, the index " + std::to_string(dim_));
-  if (k == 0) return {};
+std::vector<std::uint32_t> VectorIndex::Candidates(std::span<const float> query, const Bitmap& filter, std::size_t count) const {
   // The query keeps two bits a dimension, as bit planes: the inner product with a row's signs is then a few popcounts.
   const std::size_t padded = words_ * 64;
   std::vector<float> rotated(padded);
@@ -169,8 +183,7 @@ std::vector<Hit> VectorIndex::Search(std::span<const float> query, const Bitmap&
     for (int bit = 0; bit < kQueryBits; ++bit) planes[static_cast<std::size_t>(bit) * words_ + i / 64] |= static_cast<std::uint64_t>(level >> bit & 1) << i % 64;
   }
   const float base = *low;
-  const auto rerank = std::max(kMinRerank, k * kRerankFactor);
-  Shortlist shortlist(rerank);
+  Shortlist shortlist(count);
   for (std::size_t block = 0; block < present_.words(); ++block) {
     std::uint64_t rows = present_.word(block) & filter.word(block);
 #ifdef TENFOLD_EIGHT_ROWS
@@ -196,22 +209,46 @@ std::vector<Hit> VectorIndex::Search(std::span<const float> query, const Bitmap&
       shortlist.Add(base * static_cast<float>(ones_[row]) + step * static_cast<float>(weighted), row);
     }
   }
-  const auto candidates = shortlist.Take();
+  std::vector<std::uint32_t> rows;
+  for (const auto& one : shortlist.Take()) rows.push_back(one.row);
+  return rows;
+}
+
+float VectorIndex::Score(std::uint32_t row, std::span<const float> query) const {
+  const float* vector = &vectors_[row * dim_];
+  float sums[16] = {};
+  std::size_t d = 0;
+  float score = 0;
+  if (metric_ == Metric::kEuclidean) {
+    for (; d + 16 <= dim_; d += 16)
+      for (std::size_t j = 0; j < 16; ++j) sums[j] -= (vector[d + j] - query[d + j]) * (vector[d + j] - query[d + j]);
+    for (; d < dim_; ++d) score -= (vector[d] - query[d]) * (vector[d] - query[d]);
+  } else {
+    for (; d + 16 <= dim_; d += 16)
+      for (std::size_t j = 0; j < 16; ++j) sums[j] += vector[d + j] * query[d + j];
+    for (; d < dim_; ++d) score += vector[d] * query[d];
+  }
+  for (const float sum : sums) score += sum;
+  return score;
+}
+
+std::vector<Hit> VectorIndex::Search(std::span<const float> query, const Bitmap& filter, std::size_t k) const {
+  if (query.size() != dim_) throw Error(Code::kInvalidArgument, "the query has " + std::to_string(query.size()) + " dimensions, the index " + std::to_string(dim_));
+  if (k == 0) return {};
+  std::vector<float> scaled;
+  if (metric_ == Metric::kCosine) query = scaled = ToLengthOne(query);
+  std::vector<std::uint32_t> candidates;
+  if (metric_ == Metric::kCosine) candidates = Candidates(query, filter, std::max(kMinRerank, k * kRerankFactor));
+  else
+    for (std::size_t block = 0; block < present_.words(); ++block)
+      for (auto rows = present_.word(block) & filter.word(block); rows; rows &= rows - 1) candidates.push_back(static_cast<std::uint32_t>(block * 64 + static_cast<std::size_t>(std::countr_zero(rows))));
   std::vector<Hit> hits;
   hits.reserve(candidates.size());
   for (std::size_t i = 0; i < candidates.size(); ++i) {
     // The rows lie anywhere in memory: the one after next is fetched while this one is computed.
     if (i + 2 < candidates.size())
-      for (std::size_t at = 0; at < dim_; at += 16) __builtin_prefetch(&vectors_[candidates[i + 2].row * dim_ + at]);
-    const float* vector = &vectors_[candidates[i].row * dim_];
-    float sums[16] = {};
-    std::size_t d = 0;
-    for (; d + 16 <= dim_; d += 16)
-      for (std::size_t j = 0; j < 16; ++j) sums[j] += vector[d + j] * query[d + j];
-    float cosine = 0;
-    for (; d < dim_; ++d) cosine += vector[d] * query[d];
-    for (const float sum : sums) cosine += sum;
-    hits.push_back({candidates[i].row, cosine});
+      for (std::size_t at = 0; at < dim_; at += 16) __builtin_prefetch(&vectors_[candidates[i + 2] * dim_ + at]);
+    hits.push_back({candidates[i], Score(candidates[i], query)});
   }
   const auto keep = std::min(k, hits.size());
   std::partial_sort(hits.begin(), hits.begin() + static_cast<std::ptrdiff_t>(keep), hits.end(),

@@ -6,6 +6,7 @@
 
 #include "retrieval/bm25_index.h"
 #include "retrieval/bitmap.h"
+#include "retrieval/metric.h"
 
 namespace tenfold::retrieval {
 
@@ -15,17 +16,23 @@ namespace tenfold::retrieval {
 class VectorIndex {
  public:
   /// `dim` is 1..4096.
-  explicit VectorIndex(std::size_t dim);
-  /// Replaces what was in `row`. `vector` [dim] has length 1. Cost: O(dim²) for the rotation.
+  explicit VectorIndex(std::size_t dim, Metric metric = Metric::kCosine);
+  /// Replaces what was in `row`. Under kCosine the vector's direction is kept, its length is not. Cost: O(dim log dim) for the rotation.
   void Put(std::uint32_t row, std::span<const float> vector);
   void Remove(std::uint32_t row);
-  /// The `k` rows most like `query`, best first, exact cosine as score. Shapes: query [dim]. Order: equal scores, lower row first.
-  /// Cost: O(n) codes read once on the calling thread. Returns fewer than `k` only if fewer rows are allowed.
+  /// What was put in `row`, which must hold something: under kCosine scaled to length 1. Shape: [dim].
+  std::span<const float> Get(std::uint32_t row) const { return std::span(vectors_).subspan(row * dim_, dim_); }
+  /// The `k` rows most like `query`, best first, with the metric's exact value as score (kEuclidean: the negative squared distance). Shapes: query [dim]. Order: equal scores, lower row first.
+  /// Cost: O(n) codes read once on the calling thread; under kDot and kEuclidean, for which the codes do not rank, O(n) vectors. Returns fewer than `k` only if fewer rows are allowed.
   std::vector<Hit> Search(std::span<const float> query, const Bitmap& filter, std::size_t k) const;
 
  private:
   void Rotate(std::span<const float> in, std::span<float> out) const;
+  /// What the score of `row` is: the metric's value for `query`, which has length 1 under kCosine.
+  float Score(std::uint32_t row, std::span<const float> query) const;
+  std::vector<std::uint32_t> Candidates(std::span<const float> query, const Bitmap& filter, std::size_t count) const;
   const std::size_t dim_;
+  const Metric metric_;
   const std::size_t words_;             // 64-bit words per code
   std::vector<float> signs_;            // of the rotation: three rounds of random signs and Hadamard
   std::vector<std::uint64_t> codes_;    // [rows, words_]

@@ -5,6 +5,7 @@
 
 #include "base/crypto.h"
 #include "retrieval/backends/remote.h"
+#include "retrieval/rank_fusion.h"
 
 namespace tenfold::retrieval {
 namespace {
@@ -115,10 +116,10 @@ class PineconeIndex : public SearchIndex {
     JsonObject asked{{"vector", std::move(vector)}, {"topK", DepthOf(query)}, {"namespace", name_space}, {"includeMetadata", true}, {"includeValues", query.diversity > 0}};
     if (!conditions.empty()) asked["filter"] = JsonObject{{"$and", std::move(conditions)}};
     const auto answer = Post(ctx, "/query", asked);
-    std::vector<RemoteHit> hits;
+    std::vector<ListedHit> hits;
     for (const auto& match : answer.at("matches").as_array()) {
       const auto& fields = match.as_object();
-      RemoteHit hit{StringOf(fields, "id"), ""};
+      ListedHit hit{StringOf(fields, "id"), ""};
       hit.score = fields.at("score").to_number<float>();
       if (options_.metric == Metric::kEuclidean) hit.score = -hit.score;  // Pinecone says the squared distance
       if (const auto* metadata = fields.if_contains("metadata"); metadata && metadata->is_object()) hit.group = StringOf(metadata->get_object(), "tf_group");

@@ -7,6 +7,7 @@
 
 #include "data/postgresql_client.h"
 #include "retrieval/backends/remote.h"
+#include "retrieval/rank_fusion.h"
 #include "retrieval/tokenize.h"
 
 namespace tenfold::retrieval {
@@ -256,7 +257,7 @@ class PostgresqlIndex : public SearchIndex {
       const auto rows = client.Run(ctx, "SELECT id, grp FROM " + table_ + where + " ORDER BY id LIMIT " + std::to_string(query.k) + " OFFSET " + std::to_string(query.offset), statement.parameters);
       for (int r = 0; r < rows.rows(); ++r) out.hits.push_back({rows.text(r, 0), rows.text(r, 1), 0, 0, 0});
     } else {
-      std::vector<RemoteHit> words, vectors;
+      std::vector<ListedHit> words, vectors;
       if (const auto asked = TsQuery(query.text); !asked.empty()) {
         Statement statement;
         const auto where = WhereOf(ctx.principal(), name_space, query, statement);
@@ -354,10 +355,10 @@ class PostgresqlIndex : public SearchIndex {
     return out;
   }
 
-  static std::vector<RemoteHit> HitsOf(const data::PostgresqlResult& rows) {
-    std::vector<RemoteHit> out;
+  static std::vector<ListedHit> HitsOf(const data::PostgresqlResult& rows) {
+    std::vector<ListedHit> out;
     for (int r = 0; r < rows.rows(); ++r) {
-      RemoteHit hit{rows.text(r, 0), rows.text(r, 1)};
+      ListedHit hit{rows.text(r, 0), rows.text(r, 1)};
       hit.score = std::strtof(rows.text(r, 2).c_str(), nullptr);
       if (rows.columns() > 3)
         if (const auto vector = rows.at(r, 3)) hit.vector = VectorOf(*vector);

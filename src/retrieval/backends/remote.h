@@ -1,5 +1,5 @@
 #pragma once
-/// \file What the search indexes behind a network share: JSON calls with polite retries, and one list made of two.
+/// \file What the search indexes behind a network share: JSON calls with polite retries, and labels as a condition.
 #include <optional>
 #include <string>
 #include <string_view>
@@ -31,21 +31,5 @@ class JsonService {
 std::optional<std::vector<std::string>> LabelsToMatch(const Principal& reader);
 /// The labels of an access string, each once.
 std::vector<std::string> LabelsOf(std::string_view access);
-
-/// One of a list of an index that ranks for itself: best first.
-struct RemoteHit {
-  std::string id;
-  std::string group;
-  float score = 0;
-  std::vector<float> vector = {};  ///< only for IndexQuery::diversity
-};
-/// How deep each list must be for `query` to be answered from it.
-std::size_t DepthOf(const IndexQuery& query);
-/// Fused, diversified, limited per group, paged and explained as `query` asks. A list that was not asked for is empty.
-IndexResult Combine(const IndexQuery& query, std::vector<RemoteHit> words, std::vector<RemoteHit> vectors);
-
-/// Throws as SearchIndex::Write and Search promise.
-void CheckChanges(std::span<const IndexChange> changes, std::size_t dim, Metric metric);
-void CheckQuery(const IndexQuery& query, std::size_t dim);
 
 }  // namespace tenfold::retrieval

@@ -8,6 +8,7 @@
 
 #include "base/crypto.h"
 #include "retrieval/backends/remote.h"
+#include "retrieval/rank_fusion.h"
 #include "retrieval/tokenize.h"
 
 namespace tenfold::retrieval {
@@ -117,7 +118,7 @@ class WeaviateIndex : public SearchIndex {
     if (!where) return {};
     const auto depth = DepthOf(query);
     const std::string additional = query.diversity > 0 ? "vector" : "";
-    std::vector<RemoteHit> words, vectors;
+    std::vector<ListedHit> words, vectors;
     if (!query.text.empty())
       if (const auto stems = Words(query.text); !stems.empty()) words = Ask(ctx, name_space, depth, "bm25:{query:" + Quote(stems) + ",properties:[\"tf_words\"]}", *where, additional + " score", false);
     if (!query.vector.empty()) {
@@ -410,15 +411,15 @@ class WeaviateIndex : public SearchIndex {
     return answer->get_object().at("data").as_object();
   }
 
-  std::vector<RemoteHit> Ask(const Context& ctx, std::string_view name_space, std::size_t limit, const std::string& how, const std::string& where, const std::string& additional, bool distance) {
+  std::vector<ListedHit> Ask(const Context& ctx, std::string_view name_space, std::size_t limit, const std::string& how, const std::string& where, const std::string& additional, bool distance) {
     const bool any = additional.find_first_not_of(' ') != std::string::npos;
     const auto data = Graph(ctx, "{Get{" + class_ + "(tenant:" + Quote(TenantOf(name_space)) + ",limit:" + std::to_string(limit) + "," + how + (where.empty() ? "" : ",where:" + where) + "){tf_id tf_group" +
                                      (any ? " _additional{" + additional + "}" : std::string()) + "}}}");
-    std::vector<RemoteHit> out;
+    std::vector<ListedHit> out;
     const auto* rows = data.if_contains("Get");
     if (!rows || !rows->at(class_).is_array()) return out;
     for (const auto& row : rows->at(class_).get_array()) {
-      RemoteHit hit{StringOf(row.as_object(), "tf_id"), StringOf(row.as_object(), "tf_group")};
+      ListedHit hit{StringOf(row.as_object(), "tf_id"), StringOf(row.as_object(), "tf_group")};
       if (const auto* more = row.as_object().if_contains("_additional"); more && more->is_object()) {
         const auto& fields = more->get_object();
         if (const auto* d = fields.if_contains("distance"); distance && d && d->is_number()) hit.score = ScoreOf(d->to_number<float>());

@@ -1,0 +1,248 @@
+#include "retrieval/index_shard.h"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+
+#include "retrieval/bitmap.h"
+#include "retrieval/bm25_index.h"
+#include "retrieval/metadata_columns.h"
+#include "retrieval/rank_fusion.h"
+#include "retrieval/vector_index.h"
+
+namespace tenfold::retrieval {
+namespace {
+
+constexpr std::size_t kFacetValues = 100;
+// Rows of equal score are put in order of id; of more than so many the index's own order decides which are looked at.
+constexpr std::size_t kMostEquals = 1024;
+
+std::string WordsOf(const IndexRecord& record) {
+  std::string out = record.title;
+  for (const auto* part : {&record.heading, &record.text})
+    if (!part->empty()) out += (out.empty() ? "" : "\n") + *part;
+  return out;
+}
+
+}  // namespace
+
+struct IndexShard::Parts {
+  using Named = std::map<std::string, RowSet, std::less<>>;
+  /// Addresses of map nodes, which do not move: a name is kept once.
+  struct Row {
+    const std::string* id = nullptr;
+    Named::value_type* access = nullptr;
+    Named::value_type* group = nullptr;  ///< null: in none
+  };
+
+  Parts(std::size_t dimensions, Metric by) : dim(dimensions), metric(by) {}
+
+  const std::size_t dim;
+  const Metric metric;
+  std::vector<Row> rows;
+  std::vector<std::uint32_t> free_rows;
+  std::map<std::string, std::uint32_t, std::less<>> row_of_id;
+  Named rows_of_access;
+  Named groups;
+  Bitmap present;
+  Bitmap with_vector;
+  std::size_t vectors_held = 0;
+  MetadataColumns metadata;
+  Bm25Index words;
+  std::optional<VectorIndex> vectors;  // from the first vector on
+
+  std::optional<std::uint32_t> FindRow(std::string_view id) const {
+    const auto found = row_of_id.find(id);
+    return found == row_of_id.end() ? std::nullopt : std::optional(found->second);
+  }
+
+  void PutAccess(std::uint32_t row, std::string_view access) {
+    auto& held = rows[row].access;
+    if (held && held->first == access) return;
+    DropAccess(row);
+    auto at = rows_of_access.find(access);
+    if (at == rows_of_access.end()) at = rows_of_access.try_emplace(std::string(access)).first;
+    at->second.Add(row);
+    held = &*at;
+  }
+  void DropAccess(std::uint32_t row) {
+    auto& held = rows[row].access;
+    if (!held) return;
+    held->second.Remove(row);
+    if (held->second.empty()) rows_of_access.erase(held->first);
+    held = nullptr;
+  }
+
+  void Drop(std::uint32_t row) {
+    auto& one = rows[row];
+    words.Remove(row);
+    if (with_vector.Test(row)) {
+      vectors->Remove(row);
+      with_vector.Clear(row);
+      --vectors_held;
+    }
+    metadata.Remove(row);
+    DropAccess(row);
+    if (one.group) {
+      one.group->second.Remove(row);
+      if (one.group->second.empty()) groups.erase(one.group->first);
+    }
+    present.Clear(row);
+    row_of_id.erase(*one.id);
+    one = {};
+    free_rows.push_back(row);
+  }
+
+  /// What the reader may find and the query's filter and groups let through.
+  Bitmap Allowed(const Principal& reader, const IndexQuery& query) const {
+    std::size_t unread = 0;
+    for (const auto& [access, held] : rows_of_access) unread += reader.MayRead(access) ? 0 : held.size();
+    Bitmap allowed;
+    if (unread == 0) {
+      allowed = present;
+    } else {
+      for (const auto& [access, held] : rows_of_access)
+        if (reader.MayRead(access)) held.AddTo(allowed);
+    }
+    if (query.groups) {
+      Bitmap narrowed;
+      for (const auto& name : *query.groups)
+        if (const auto found = groups.find(name); found != groups.end()) found->second.AddTo(narrowed);
+      allowed.And(narrowed);
+    }
+    return query.filter.is_all() ? allowed : metadata.Select(query.filter, allowed);
+  }
+
+  std::vector<ListedHit> Listed(const std::vector<Hit>& hits) const {
+    std::vector<ListedHit> out;
+    out.reserve(hits.size());
+    for (const auto& hit : hits) {
+      const auto& row = rows[hit.row];
+      out.push_back({*row.id, row.group ? row.group->first : std::string(), hit.score});
+    }
+    return out;
+  }
+
+  /// The first `depth` of what `search(depth)` gives, equal scores in order of id, also where the cut goes through them.
+  template <class F>
+  std::vector<ListedHit> InOrder(std::size_t depth, F&& search) const {
+    auto asked = depth + 8;
+    auto hits = search(asked);
+    while (hits.size() == asked && hits[depth - 1].score == hits.back().score && asked < depth + kMostEquals) hits = search(asked = depth + 2 * (asked - depth));
+    auto out = Listed(hits);
+    std::sort(out.begin(), out.end(), [](const ListedHit& a, const ListedHit& b) { return a.score != b.score ? a.score > b.score : a.id < b.id; });
+    if (out.size() > depth) out.resize(depth);
+    return out;
+  }
+
+  IndexResult InOrderOfId(const Bitmap& allowed, const IndexQuery& query) const {
+    IndexResult out;
+    std::size_t skip = query.offset;
+    std::map<const void*, std::size_t> of_group;
+    for (const auto& [id, row] : row_of_id) {
+      if (out.hits.size() == query.k) break;
+      if (!allowed.Test(row)) continue;
+      const auto* group = rows[row].group;
+      if (query.per_group && group && ++of_group[group] > query.per_group) continue;
+      if (skip > 0) --skip;
+      else out.hits.push_back({id, group ? group->first : std::string()});
+    }
+    return out;
+  }
+};
+
+IndexShard::IndexShard(std::size_t dim, Metric metric) : parts_(std::make_unique<Parts>(dim, metric)) {}
+IndexShard::~IndexShard() = default;
+IndexShard::IndexShard(IndexShard&&) noexcept = default;
+
+void IndexShard::Put(const IndexRecord& record) {
+  auto& p = *parts_;
+  if (const auto row = p.FindRow(record.id)) p.Drop(*row);
+  auto row = static_cast<std::uint32_t>(p.rows.size());
+  if (p.free_rows.empty()) {
+    p.rows.emplace_back();
+  } else {
+    row = p.free_rows.back();
+    p.free_rows.pop_back();
+  }
+  p.rows[row].id = &p.row_of_id.emplace(record.id, row).first->first;
+  p.PutAccess(row, record.access);
+  if (!record.group.empty()) {
+    auto& node = *p.groups.try_emplace(record.group).first;
+    node.second.Add(row);
+    p.rows[row].group = &node;
+  }
+  if (!record.metadata.empty()) p.metadata.Put(row, record.metadata);
+  if (const auto words = WordsOf(record); !words.empty()) p.words.Add(row, words);
+  if (p.dim && record.vector.size() == p.dim) {
+    if (!p.vectors) p.vectors.emplace(p.dim, p.metric);
+    p.vectors->Put(row, record.vector);
+    p.with_vector.Set(row);
+    ++p.vectors_held;
+  }
+  p.present.Set(row);
+}
+
+bool IndexShard::Remove(std::string_view id) {
+  const auto row = parts_->FindRow(id);
+  if (row) parts_->Drop(*row);
+  return row.has_value();
+}
+
+bool IndexShard::SetAccess(std::string_view id, std::string_view access) {
+  const auto row = parts_->FindRow(id);
+  if (row) parts_->PutAccess(*row, access);
+  return row.has_value();
+}
+
+bool IndexShard::SetMetadata(std::string_view id, const JsonObject& metadata) {
+  const auto row = parts_->FindRow(id);
+  if (row) parts_->metadata.Put(*row, metadata);
+  return row.has_value();
+}
+
+void IndexShard::SetGroupAccess(std::string_view group, std::string_view access) {
+  if (const auto found = parts_->groups.find(group); found != parts_->groups.end())
+    found->second.ForEach([&](std::uint32_t row) { parts_->PutAccess(row, access); });
+}
+
+void IndexShard::SetGroupMetadata(std::string_view group, const JsonObject& metadata) {
+  if (const auto found = parts_->groups.find(group); found != parts_->groups.end())
+    found->second.ForEach([&](std::uint32_t row) { parts_->metadata.Put(row, metadata); });
+}
+
+IndexResult IndexShard::Search(const Principal& reader, const IndexQuery& query) const {
+  const auto& p = *parts_;
+  CheckQuery(query, p.dim);
+  const auto allowed = p.Allowed(reader, query);
+  IndexResult out;
+  if (query.text.empty() && query.vector.empty()) {
+    out = p.InOrderOfId(allowed, query);
+  } else {
+    Bitmap allowed_vectors = allowed;
+    allowed_vectors.And(p.with_vector);
+    const auto wanted = query.offset + query.k;
+    for (auto depth = DepthOf(query);; depth *= 4) {
+      std::vector<ListedHit> by_words, by_vector;
+      if (!query.text.empty()) by_words = p.InOrder(depth, [&](std::size_t k) { return p.words.Search(query.text, allowed, k); });
+      if (!query.vector.empty() && p.vectors) by_vector = p.InOrder(depth, [&](std::size_t k) { return p.vectors->Search(query.vector, allowed_vectors, k); });
+      if (query.diversity > 0) {
+        for (auto* list : {&by_words, &by_vector})
+          for (auto& hit : *list)
+            if (const auto row = *p.FindRow(hit.id); p.with_vector.Test(row)) hit.vector.assign(p.vectors->Get(row).begin(), p.vectors->Get(row).end());
+      }
+      const bool has_more = by_words.size() == depth || by_vector.size() == depth;
+      out = Combine(query, std::move(by_words), std::move(by_vector));
+      // What was taken away from the lists may have left too few.
+      if (out.hits.size() >= std::min(query.k, wanted) || !has_more || !query.per_group) break;
+    }
+  }
+  for (const auto& key : query.facets) out.facets.emplace(key, p.metadata.Count(key, allowed, kFacetValues));
+  return out;
+}
+
+std::size_t IndexShard::records() const { return parts_->row_of_id.size(); }
+std::size_t IndexShard::records_without_vector() const { return records() - parts_->vectors_held; }
+double IndexShard::WordWeight(const std::string& word) const { return parts_->words.Weight(word); }
+
+}  // namespace tenfold::retrieval

@@ -1,0 +1,47 @@
+#pragma once
+/// \file The searchable rows of one namespace, in memory: words, vectors, metadata and readers side by side, so that a filter is a bitmap inside both scans.
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "base/context.h"
+#include "retrieval/search_index.h"
+
+namespace tenfold::retrieval {
+
+/// Threads: any number of readers; writers exclude each other and readers (the caller locks). Keeps no text and no metadata beyond what is searched.
+/// Cost: an empty one is a few hundred bytes, so that 10,000 tenants cost little more than their rows.
+class IndexShard {
+ public:
+  /// `dim` 0: words alone.
+  IndexShard(std::size_t dim, Metric metric);
+  ~IndexShard();
+  IndexShard(IndexShard&&) noexcept;
+  /// Replaces what has its id. The record is as CheckChanges allows.
+  void Put(const IndexRecord& record);
+  /// False if it is not there, as the next two.
+  bool Remove(std::string_view id);
+  bool SetAccess(std::string_view id, std::string_view access);
+  bool SetMetadata(std::string_view id, const JsonObject& metadata);
+  /// For every record of a group, those put later excepted.
+  void SetGroupAccess(std::string_view group, std::string_view access);
+  void SetGroupMetadata(std::string_view group, const JsonObject& metadata);
+
+  /// As SearchIndex::Search. Order: equal scores by id.
+  IndexResult Search(const Principal& reader, const IndexQuery& query) const;
+  std::size_t records() const;
+  std::size_t records_without_vector() const;
+  /// How rare a word (as Tokenize gives it) is: its inverse document frequency as BM25 uses it.
+  double WordWeight(const std::string& word) const;
+
+ private:
+  struct Parts;
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace tenfold::retrieval

@@ -1,0 +1,95 @@
+#include "retrieval/rank_fusion.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <span>
+
+namespace tenfold::retrieval {
+namespace {
+
+constexpr std::size_t kMaxWindow = 10'000;
+
+float Dot(std::span<const float> a, std::span<const float> b) {
+  float sum = 0;
+  for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i) sum += a[i] * b[i];
+  return sum;
+}
+
+}  // namespace
+
+std::size_t DepthOf(const IndexQuery& query) {
+  // As the embedded index: deep enough that what is second-rate in one list and first-rate in the other is seen, and more where something is taken away later.
+  const auto wanted = query.offset + query.k;
+  const bool both = !query.text.empty() && !query.vector.empty();
+  return std::min(kMaxWindow, (both || query.per_group || query.diversity > 0) ? std::max<std::size_t>(50, 4 * wanted) : wanted);
+}
+
+IndexResult Combine(const IndexQuery& query, std::vector<ListedHit> words, std::vector<ListedHit> vectors) {
+  struct Candidate {
+    IndexHit hit;
+    std::vector<float> vector;
+    HitExplanation why;
+  };
+  std::map<std::string, Candidate> found;
+  const bool both = !query.text.empty() && !query.vector.empty();
+  const float vector_weight = both ? query.vector_weight : query.vector.empty() ? 0.0f : 1.0f;
+  const auto take = [&](std::vector<ListedHit>& list, float weight, bool is_vector) {
+    const float best = list.empty() ? 0 : list.front().score, worst = list.empty() ? 0 : list.back().score;
+    for (std::size_t i = 0; i < list.size(); ++i) {
+      auto& one = found[list[i].id];
+      one.hit.id = list[i].id;
+      if (one.hit.group.empty()) one.hit.group = list[i].group;
+      if (one.vector.empty()) one.vector = std::move(list[i].vector);
+      (is_vector ? one.hit.vector_score : one.hit.bm25) = list[i].score;
+      (is_vector ? one.why.vector_rank : one.why.word_rank) = static_cast<std::int64_t>(i) + 1;
+      (is_vector ? one.why.vector_score : one.why.word_score) = list[i].score;
+      if (!both) one.hit.score = list[i].score;
+      else if (query.fusion == Fusion::kReciprocalRank) one.hit.score += weight * 61.0f / static_cast<float>(61 + i);
+      else one.hit.score += weight * (best > worst ? (list[i].score - worst) / (best - worst) : 1.0f);
+    }
+  };
+  take(words, 1 - vector_weight, false);
+  take(vectors, vector_weight, true);
+  std::vector<Candidate> ordered;
+  for (auto& [id, one] : found) {
+    one.why.fused = one.hit.score;
+    ordered.push_back(std::move(one));
+  }
+  std::sort(ordered.begin(), ordered.end(), [](const Candidate& a, const Candidate& b) { return a.hit.score != b.hit.score ? a.hit.score > b.hit.score : a.hit.id < b.hit.id; });
+  const auto wanted = query.offset + query.k;
+  if (query.diversity > 0) {
+    // Greedy maximal marginal relevance; relevance scaled to 0..1, likeness by cosine.
+    const float best = ordered.empty() ? 1 : ordered.front().hit.score, worst = ordered.empty() ? 0 : ordered.back().hit.score;
+    const auto relevance = [&](const Candidate& one) { return best > worst ? (one.hit.score - worst) / (best - worst) : 1.0f; };
+    for (std::size_t i = 1; i < std::min(wanted, ordered.size()); ++i) {
+      auto chosen = i;
+      float chosen_value = -1e9f;
+      for (std::size_t j = i; j < ordered.size(); ++j) {
+        float likeness = 0;
+        for (std::size_t p = 0; p < i; ++p) {
+          const float norm = std::sqrt(Dot(ordered[j].vector, ordered[j].vector) * Dot(ordered[p].vector, ordered[p].vector));
+          if (norm > 0) likeness = std::max(likeness, Dot(ordered[j].vector, ordered[p].vector) / norm);
+        }
+        const float value = (1 - query.diversity) * relevance(ordered[j]) - query.diversity * likeness;
+        if (value > chosen_value) {
+          chosen_value = value;
+          chosen = j;
+        }
+      }
+      std::rotate(ordered.begin() + static_cast<std::ptrdiff_t>(i), ordered.begin() + static_cast<std::ptrdiff_t>(chosen), ordered.begin() + static_cast<std::ptrdiff_t>(chosen) + 1);
+    }
+  }
+  IndexResult out;
+  std::map<std::string, std::size_t> of_group;
+  std::size_t kept = 0;
+  for (auto& one : ordered) {
+    if (query.per_group && !one.hit.group.empty() && ++of_group[one.hit.group] > query.per_group) one.why.cut = "per_group";
+    else if (kept >= wanted) one.why.cut = "k";
+    else if (kept++ >= query.offset) out.hits.push_back(one.hit);
+    if (query.explain) out.explanations.emplace_back(one.hit.id, one.why);
+  }
+  return out;
+}
+
+}  // namespace tenfold::retrieval
