@@ -1,98 +1,454 @@
 #include "retrieval/bm25_index.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
-#include <map>
+#include <limits>
+#include <numeric>
 
 #include "base/error.h"
-#include "retrieval/tokenize.h"
 
 namespace tenfold::retrieval {
 namespace {
 
-float InverseFrequency(std::size_t rows, std::size_t matching) {
-  const auto n = static_cast<float>(rows), m = static_cast<float>(std::min(matching, rows));
-  return std::log(1 + (n - m + 0.5f) / (m + 0.5f));
-}
+constexpr double kK1 = 1.2, kB = 0.75;
+// A shorter list is read through for its bound.
+constexpr std::size_t kImpactsFrom = 64, kMaxImpacts = 16;
+// Documents whose scores are added up side by side: 16 KB of sums stay in the first cache.
+constexpr std::uint32_t kWindow = 4096;
+// Sums of floats differ from the exact score by less than this share, so nothing above it is passed over.
+constexpr float kSlack = 1e-5f;
+constexpr std::size_t kRewriteFrom = 256;
+constexpr std::size_t kMaxExpansions = 50;
 
 }  // namespace
-namespace {
-constexpr float kK1 = 1.2f, kB = 0.75f;
+
+/// The `k` best, by score and then by row.
+class Bm25Index::Best {
+ public:
+  explicit Best(std::size_t k) : k_(k) { hits_.reserve(std::min<std::size_t>(k, 4096) + 1); }
+  /// Scores below it are not taken; those equal to it may be, if their row is lower.
+  float threshold() const { return hits_.size() < k_ ? 0 : hits_.front().score; }
+  void Add(Hit hit) {
+    if (hits_.size() == k_) {
+      if (!IsBetter(hit, hits_.front())) return;
+      std::pop_heap(hits_.begin(), hits_.end(), IsBetter);
+      hits_.pop_back();
+    }
+    hits_.push_back(hit);
+    std::push_heap(hits_.begin(), hits_.end(), IsBetter);
+  }
+  std::vector<Hit> Take() {
+    std::sort(hits_.begin(), hits_.end(), IsBetter);
+    return std::move(hits_);
+  }
+
+ private:
+  static bool IsBetter(const Hit& a, const Hit& b) { return a.score != b.score ? a.score > b.score : a.row < b.row; }
+  const std::size_t k_;
+  std::vector<Hit> hits_;  // a heap with the worst in front
+};
+
+// The terms.
+
+const Bm25Index::Term* Bm25Index::Find(std::string_view name) const {
+  if (slots_.empty()) return nullptr;
+  for (auto at = std::hash<std::string_view>{}(name) & (slots_.size() - 1); slots_[at] != kNone; at = (at + 1) & (slots_.size() - 1))
+    if (NameOf(terms_[slots_[at]]) == name) return &terms_[slots_[at]];
+  return nullptr;
+}
+
+std::uint32_t Bm25Index::FindOrAdd(std::string_view name) {
+  if (terms_.size() * 4 >= slots_.size() * 3) GrowSlots();
+  auto at = std::hash<std::string_view>{}(name) & (slots_.size() - 1);
+  for (; slots_[at] != kNone; at = (at + 1) & (slots_.size() - 1))
+    if (NameOf(terms_[slots_[at]]) == name) return slots_[at];
+  slots_[at] = static_cast<std::uint32_t>(terms_.size());
+  auto& term = terms_.emplace_back();
+  term.name = static_cast<std::uint32_t>(names_.size());
+  term.name_bytes = static_cast<std::uint16_t>(name.size());
+  names_ += name;
+  return slots_[at];
+}
+
+void Bm25Index::GrowSlots() {
+  slots_.assign(std::max<std::size_t>(16, std::bit_ceil(terms_.size() + 1) * 2), kNone);
+  for (std::uint32_t i = 0; i < terms_.size(); ++i) {
+    auto at = std::hash<std::string_view>{}(NameOf(terms_[i])) & (slots_.size() - 1);
+    while (slots_[at] != kNone) at = (at + 1) & (slots_.size() - 1);
+    slots_[at] = i;
+  }
+}
+
+template <class F>
+void Bm25Index::ForEachTermOf(std::uint32_t document, F&& visit) const {
+  const auto* at = sequences_.data() + sequence_of_document_[document];
+  for (auto left = lengths_[document]; left > 0; --left) {
+    std::uint32_t term = 0;
+    for (unsigned shift = 0;; shift += 7) {
+      term |= (*at & 0x7fu) << shift;
+      if (!(*at++ & 0x80)) break;
+    }
+    visit(term);
+  }
+}
+
+std::uint32_t Bm25Index::CountIn(std::uint32_t term, std::uint32_t document) const {
+  std::uint32_t count = 0;
+  ForEachTermOf(document, [&](std::uint32_t one) { count += one == term; });
+  return count;
+}
+
+// What is put in and taken out.
+
+void Bm25Index::AddImpact(Term& term, Impact impact) {
+  for (const auto& one : term.impacts)
+    if (one.count >= impact.count && one.length <= impact.length) return;
+  std::erase_if(term.impacts, [&](const Impact& one) { return one.count <= impact.count && one.length >= impact.length; });
+  term.impacts.push_back(impact);
+  if (term.impacts.size() <= kMaxImpacts) return;
+  // Two become one that is as good as both: the bound stays a bound.
+  std::sort(term.impacts.begin(), term.impacts.end(), [](const Impact& a, const Impact& b) { return a.count < b.count; });
+  term.impacts[1].length = std::min(term.impacts[0].length, term.impacts[1].length);
+  term.impacts.erase(term.impacts.begin());
 }
 
 void Bm25Index::Add(std::uint32_t row, std::string_view text) {
-  if (row >= lengths_.size()) {
-    lengths_.resize(row + 1);
-    words_of_row_.resize(row + 1);
+  if (row >= document_of_row_.size()) document_of_row_.resize(row + 1, kNone);
+  TENFOLD_CHECK(document_of_row_[row] == kNone);
+  thread_local std::vector<std::uint32_t> words;
+  words.clear();
+  ForEachWord(text, [&](std::string_view word) { words.push_back(FindOrAdd(word)); }, language_);
+  if (words.empty()) return;
+  const auto document = static_cast<std::uint32_t>(row_of_document_.size());
+  const auto length = static_cast<std::uint32_t>(words.size());
+  rows_ascend_ = rows_ascend_ && (document == 0 || row_of_document_.back() == kNone || row_of_document_.back() < row);
+  row_of_document_.push_back(row);
+  document_of_row_[row] = document;
+  lengths_.push_back(length);
+  sequence_of_document_.push_back(sequences_.size());
+  for (auto word : words) {
+    for (; word >= 0x80; word >>= 7) sequences_.push_back(static_cast<std::uint8_t>(word | 0x80));
+    sequences_.push_back(static_cast<std::uint8_t>(word));
   }
-  TENFOLD_CHECK(lengths_[row] == 0);
-  std::map<std::string, std::uint32_t> counts;
-  std::uint32_t length = 0;
-  for (auto& word : Tokenize(text)) {
-    ++counts[std::move(word)];
-    ++length;
-  }
-  lengths_[row] = std::max(1u, length);
-  total_length_ += lengths_[row];
+  total_length_ += length;
   ++rows_;
-  auto& words = words_of_row_[row];
-  for (const auto& [word, count] : counts) {
-    terms_[word].postings.push_back({row, count});
-    words.push_back(word);
+  std::sort(words.begin(), words.end());
+  for (std::size_t at = 0; at < words.size();) {
+    auto end = at;
+    while (end < words.size() && words[end] == words[at]) ++end;
+    const auto count = static_cast<std::uint32_t>(end - at);
+    auto& term = terms_[words[at]];
+    ++term.live;
+    term.postings.push_back({document, static_cast<std::uint16_t>(std::min<std::uint32_t>(count, kMore)), static_cast<std::uint16_t>(std::min<std::uint32_t>(length, kMore))});
+    if (term.postings.size() > kImpactsFrom) {
+      AddImpact(term, {count, length});
+    } else if (term.postings.size() == kImpactsFrom) {
+      for (const auto& posting : term.postings) AddImpact(term, {posting.count == kMore ? CountIn(words[at], posting.document) : posting.count, lengths_[posting.document]});
+    }
+    at = end;
   }
 }
 
 void Bm25Index::Remove(std::uint32_t row) {
-  if (row >= lengths_.size() || lengths_[row] == 0) return;
-  total_length_ -= lengths_[row];
-  lengths_[row] = 0;
-  --rows_;
-  for (const auto& word : words_of_row_[row]) {
-    const auto term = terms_.find(word);
-    auto& postings = term->second.postings;
-    postings.erase(std::remove_if(postings.begin(), postings.end(), [&](const Posting& p) { return p.row == row; }), postings.end());
-    if (postings.empty()) terms_.erase(term);
-  }
-  words_of_row_[row].clear();
-}
-
-double Bm25Index::Weight(const std::string& word) const {
-  const auto term = terms_.find(word);
-  return InverseFrequency(rows_, term == terms_.end() ? 0 : term->second.postings.size());
-}
-
-std::vector<Hit> Bm25Index::Search(std::string_view query, const Bitmap& filter, std::size_t k) const {
-  auto words = Tokenize(query);
+  if (row >= document_of_row_.size() || document_of_row_[row] == kNone) return;
+  const auto document = document_of_row_[row];
+  thread_local std::vector<std::uint32_t> words;
+  words.clear();
+  ForEachTermOf(document, [&](std::uint32_t word) { words.push_back(word); });
   std::sort(words.begin(), words.end());
   words.erase(std::unique(words.begin(), words.end()), words.end());
-  thread_local std::vector<float> scores;
-  thread_local std::vector<std::uint32_t> touched;
-  scores.resize(std::max(scores.size(), lengths_.size()));
-  touched.clear();
-  const float average = rows_ ? static_cast<float>(total_length_) / static_cast<float>(rows_) : 1;
-  for (const auto& word : words) {
-    const auto term = terms_.find(word);
-    if (term == terms_.end()) continue;
-    const float idf = InverseFrequency(rows_, term->second.postings.size());
-    for (const auto& posting : term->second.postings) {
-      if (!filter.Test(posting.row)) continue;
-      const auto count = static_cast<float>(posting.count);
-      const float norm = kK1 * (1 - kB + kB * static_cast<float>(lengths_[posting.row]) / average);
-      if (scores[posting.row] == 0) touched.push_back(posting.row);
-      scores[posting.row] += idf * count * (kK1 + 1) / (count + norm);
+  for (const auto word : words) --terms_[word].live;
+  const auto end = document + 1 < sequence_of_document_.size() ? sequence_of_document_[document + 1] : sequences_.size();
+  std::fill(sequences_.begin() + static_cast<std::ptrdiff_t>(sequence_of_document_[document]), sequences_.begin() + static_cast<std::ptrdiff_t>(end), std::uint8_t{0});
+  total_length_ -= lengths_[document];
+  lengths_[document] = 0;
+  row_of_document_[document] = kNone;
+  document_of_row_[row] = kNone;
+  --rows_;
+  if (const auto removed = row_of_document_.size() - rows_; rows_ == 0 || (removed >= kRewriteFrom && removed * 4 > row_of_document_.size())) Rewrite();
+}
+
+void Bm25Index::Rewrite() {
+  // Documents in order of their rows, terms that somebody uses, and nothing else.
+  Bm25Index fresh(language_);
+  std::vector<std::uint32_t> documents;
+  for (const auto document : document_of_row_)
+    if (document != kNone) documents.push_back(document);
+  std::vector<std::uint32_t> new_term(terms_.size(), kNone), new_document(row_of_document_.size(), kNone);
+  for (std::uint32_t i = 0; i < terms_.size(); ++i)
+    if (terms_[i].live > 0) new_term[i] = fresh.FindOrAdd(NameOf(terms_[i]));
+  fresh.document_of_row_.assign(document_of_row_.size(), kNone);
+  for (const auto document : documents) {
+    const auto row = row_of_document_[document];
+    new_document[document] = fresh.document_of_row_[row] = static_cast<std::uint32_t>(fresh.row_of_document_.size());
+    fresh.row_of_document_.push_back(row);
+    fresh.lengths_.push_back(lengths_[document]);
+    fresh.sequence_of_document_.push_back(fresh.sequences_.size());
+    ForEachTermOf(document, [&](std::uint32_t word) {
+      word = new_term[word];
+      for (; word >= 0x80; word >>= 7) fresh.sequences_.push_back(static_cast<std::uint8_t>(word | 0x80));
+      fresh.sequences_.push_back(static_cast<std::uint8_t>(word));
+    });
+  }
+  for (std::uint32_t i = 0; i < terms_.size(); ++i) {
+    if (new_term[i] == kNone) continue;
+    auto& term = fresh.terms_[new_term[i]];
+    term.live = terms_[i].live;
+    term.postings.reserve(term.live);
+    for (auto posting : terms_[i].postings) {
+      posting.document = new_document[posting.document];
+      if (posting.document != kNone) term.postings.push_back(posting);
+    }
+    if (!rows_ascend_) std::sort(term.postings.begin(), term.postings.end(), [](const Posting& a, const Posting& b) { return a.document < b.document; });
+    if (term.postings.size() >= kImpactsFrom)
+      for (const auto& posting : term.postings) AddImpact(term, {posting.count == kMore ? fresh.CountIn(new_term[i], posting.document) : posting.count, fresh.lengths_[posting.document]});
+  }
+  names_ = std::move(fresh.names_);
+  terms_ = std::move(fresh.terms_);
+  slots_ = std::move(fresh.slots_);
+  row_of_document_ = std::move(fresh.row_of_document_);
+  lengths_ = std::move(fresh.lengths_);
+  sequence_of_document_ = std::move(fresh.sequence_of_document_);
+  sequences_ = std::move(fresh.sequences_);
+  document_of_row_ = std::move(fresh.document_of_row_);
+  rows_ascend_ = true;
+}
+
+// Scores.
+
+double Bm25Index::InverseFrequency(std::size_t matching) const {
+  const auto n = static_cast<double>(rows_), m = static_cast<double>(std::min(matching, rows_));
+  return std::log(1 + (n - m + 0.5) / (m + 0.5));
+}
+
+double Bm25Index::Weight(std::string_view word) const {
+  const auto* term = Find(word);
+  return InverseFrequency(term ? term->live : 0);
+}
+
+Bm25Index::Norm Bm25Index::NormNow() const { return {kK1 * (1 - kB), rows_ ? kK1 * kB * static_cast<double>(rows_) / static_cast<double>(total_length_) : 0}; }
+
+double Bm25Index::Part(const Clause& clause, const Posting& posting, Norm norm) const {
+  const double count = posting.count == kMore ? CountIn(static_cast<std::uint32_t>(clause.term - terms_.data()), posting.document) : posting.count;
+  return clause.weight * count / (count + norm.base + norm.slope * lengths_[posting.document]);
+}
+
+double Bm25Index::PartOf(Clause& clause, std::uint32_t document, Norm norm) const {
+  const auto& postings = clause.term->postings;
+  // Galloping: the next one asked for is near.
+  std::size_t step = 1, low = clause.at;
+  while (low + step < postings.size() && postings[low + step].document < document) {
+    low += step;
+    step *= 2;
+  }
+  const auto end = std::min(postings.size(), low + step + 1);
+  clause.at = static_cast<std::size_t>(std::lower_bound(postings.begin() + static_cast<std::ptrdiff_t>(low), postings.begin() + static_cast<std::ptrdiff_t>(end), document, [](const Posting& one, std::uint32_t d) { return one.document < d; }) -
+                                       postings.begin());
+  return clause.at < postings.size() && postings[clause.at].document == document ? Part(clause, postings[clause.at], norm) : 0;
+}
+
+float Bm25Index::BoundOf(const Clause& clause, Norm norm) const {
+  double most = 0;
+  if (clause.term->postings.size() < kImpactsFrom) {
+    for (const auto& posting : clause.term->postings)
+      if (row_of_document_[posting.document] != kNone) most = std::max(most, Part(clause, posting, norm));
+  } else {
+    for (const auto& impact : clause.term->impacts) most = std::max(most, clause.weight * impact.count / (impact.count + norm.base + norm.slope * impact.length));
+  }
+  return static_cast<float>(most) * (1 + kSlack);
+}
+
+void Bm25Index::AddFuzzy(const WordQuery::Fuzzy& fuzzy, std::vector<std::pair<std::uint32_t, double>>& weights) const {
+  const auto word = ToCodePoints(fuzzy.word);
+  if (word.empty()) return;
+  // Terms are stems, so the word's own stem may be nearer than the word.
+  std::u32string stem;
+  ForEachWord(fuzzy.word, [&](std::string_view one) { stem = ToCodePoints(one); }, language_);
+  struct Near {
+    std::size_t edits;
+    std::uint32_t live, term;
+  };
+  std::vector<Near> found;
+  for (std::uint32_t i = 0; i < terms_.size(); ++i) {
+    if (terms_[i].live == 0) continue;
+    const auto name = NameOf(terms_[i]);
+    if (name[0] != fuzzy.word[0] || name.size() > fuzzy.word.size() + 4 * fuzzy.edits) continue;  // the first letter is taken to be right
+    const auto other = ToCodePoints(name);
+    std::size_t edits = 0, of_stem = 0;
+    const bool is_near = WithinEdits(word, other, fuzzy.edits, edits);
+    if (!stem.empty() && WithinEdits(stem, other, fuzzy.edits, of_stem) && (!is_near || of_stem < edits)) found.push_back({of_stem, terms_[i].live, i});
+    else if (is_near) found.push_back({edits, terms_[i].live, i});
+  }
+  std::sort(found.begin(), found.end(), [](const Near& a, const Near& b) { return a.edits != b.edits ? a.edits < b.edits : a.live != b.live ? a.live > b.live : a.term < b.term; });
+  if (found.size() > kMaxExpansions) found.resize(kMaxExpansions);
+  std::uint32_t most = 0;
+  for (const auto& one : found) most = std::max(most, one.live);
+  const double idf = InverseFrequency(most);
+  for (const auto& one : found) {
+    // The word itself is among the query's words.
+    if (one.edits > 0) weights.emplace_back(one.term, idf * (1 - static_cast<double>(one.edits) / static_cast<double>(std::max(word.size(), one.edits + 1))));
+  }
+}
+
+std::vector<Bm25Index::Clause> Bm25Index::ClausesOf(const WordQuery& query) const {
+  std::vector<std::pair<std::uint32_t, double>> weights;
+  for (const auto& word : query.words)
+    if (const auto* term = Find(word); term && term->live > 0) weights.emplace_back(static_cast<std::uint32_t>(term - terms_.data()), InverseFrequency(term->live));
+  for (const auto& fuzzy : query.fuzzy) AddFuzzy(fuzzy, weights);
+  // In the order of terms, so that a document's score is the same sum whatever was asked first.
+  std::sort(weights.begin(), weights.end());
+  std::vector<Clause> out;
+  for (const auto& [term, weight] : weights) {
+    if (!out.empty() && out.back().term == &terms_[term]) out.back().weight += weight;
+    else out.push_back({&terms_[term], weight});
+  }
+  return out;
+}
+
+// Phrases.
+
+bool Bm25Index::HoldsPhrase(std::uint32_t document, std::span<const std::uint32_t> phrase) const {
+  thread_local std::vector<std::uint32_t> words;
+  words.clear();
+  ForEachTermOf(document, [&](std::uint32_t word) { words.push_back(word); });
+  return std::search(words.begin(), words.end(), phrase.begin(), phrase.end()) != words.end();
+}
+
+std::optional<std::vector<std::uint32_t>> Bm25Index::WithPhrases(const WordQuery& query) const {
+  if (query.phrases.empty()) return std::nullopt;
+  std::vector<std::vector<std::uint32_t>> phrases;
+  const Term* rarest = nullptr;
+  for (const auto& words : query.phrases) {
+    auto& phrase = phrases.emplace_back();
+    for (const auto& word : words) {
+      const auto* term = Find(word);
+      if (!term || term->live == 0) return std::vector<std::uint32_t>();
+      phrase.push_back(static_cast<std::uint32_t>(term - terms_.data()));
+      if (!rarest || term->postings.size() < rarest->postings.size()) rarest = term;
     }
   }
-  std::vector<Hit> hits;
-  hits.reserve(touched.size());
-  for (const auto row : touched) {
-    hits.push_back({row, scores[row]});
-    scores[row] = 0;
+  std::vector<std::uint32_t> out;
+  for (const auto& posting : rarest->postings)
+    if (row_of_document_[posting.document] != kNone && std::all_of(phrases.begin(), phrases.end(), [&](const auto& phrase) { return HoldsPhrase(posting.document, phrase); })) out.push_back(posting.document);
+  return out;
+}
+
+// Search.
+
+void Bm25Index::SearchIn(std::span<const std::uint32_t> documents, std::vector<Clause>& clauses, const Bitmap& filter, Best& best) const {
+  const auto norm = NormNow();
+  for (const auto document : documents) {
+    const auto row = row_of_document_[document];
+    if (row == kNone || !filter.Test(row)) continue;
+    double score = 0;
+    for (auto& clause : clauses) score += PartOf(clause, document, norm);
+    if (score > 0) best.Add({row, static_cast<float>(score)});
   }
-  const auto better = [](const Hit& a, const Hit& b) { return a.score != b.score ? a.score > b.score : a.row < b.row; };
-  const auto keep = std::min(k, hits.size());
-  std::partial_sort(hits.begin(), hits.begin() + static_cast<std::ptrdiff_t>(keep), hits.end(), better);
-  hits.resize(keep);
-  return hits;
+}
+
+void Bm25Index::SearchAll(std::vector<Clause>& clauses, const Bitmap& filter, Best& best) const {
+  const auto norm = NormNow();
+  const auto base = static_cast<float>(norm.base), slope = static_cast<float>(norm.slope);
+  for (auto& clause : clauses) clause.bound = BoundOf(clause, norm);
+  // From the least bound up: the first `skipped` together cannot lift a document over the threshold, so only documents of the others are looked at.
+  std::vector<Clause*> order;
+  for (auto& clause : clauses) order.push_back(&clause);
+  std::sort(order.begin(), order.end(), [](const Clause* a, const Clause* b) { return a->bound < b->bound; });
+  std::vector<float> bounds(order.size() + 1);
+  for (std::size_t i = 0; i < order.size(); ++i) bounds[i + 1] = bounds[i] + order[i]->bound;
+  auto exact = clauses;  // its cursors are the second pass's
+  std::size_t skipped = 0;
+  thread_local std::vector<float> sums(kWindow);
+  std::uint64_t touched[kWindow / 64] = {};
+  const auto end = static_cast<std::uint32_t>(row_of_document_.size());
+  for (;;) {
+    const float threshold = best.threshold();
+    // Of documents whose rows ascend an equal score comes too late; otherwise its row may still be lower.
+    const auto is_hopeless = [&](float bound) { return rows_ascend_ ? bound <= threshold * (1 - kSlack) : bound < threshold * (1 - kSlack); };
+    while (skipped < order.size() && threshold > 0 && is_hopeless(bounds[skipped + 1])) ++skipped;
+    if (skipped == order.size()) return;
+    std::uint32_t next = end;
+    for (std::size_t i = skipped; i < order.size(); ++i)
+      if (const auto& postings = order[i]->term->postings; order[i]->at < postings.size()) next = std::min(next, postings[order[i]->at].document);
+    if (next == end) return;
+    const auto first = next & ~(kWindow - 1), past = first + kWindow;
+    for (std::size_t i = skipped; i < order.size(); ++i) {
+      auto& clause = *order[i];
+      const auto& postings = clause.term->postings;
+      const auto weight = static_cast<float>(clause.weight);
+      auto at = clause.at;
+      for (; at < postings.size() && postings[at].document < past; ++at) {
+        const auto& posting = postings[at];
+        const auto place = posting.document - first;
+        float part;
+        if (posting.count != kMore && posting.length != kMore) [[likely]] {
+          const auto count = static_cast<float>(posting.count);
+          part = weight * count / (count + base + slope * static_cast<float>(posting.length));
+        } else {
+          part = static_cast<float>(Part(clause, posting, norm));
+        }
+        sums[place] += part;
+        touched[place / 64] |= std::uint64_t{1} << place % 64;
+      }
+      clause.at = at;
+    }
+    for (std::size_t word = 0; word < kWindow / 64; ++word) {
+      for (auto left = touched[word]; left != 0; left &= left - 1) {
+        const auto place = static_cast<std::uint32_t>(word * 64 + static_cast<std::size_t>(std::countr_zero(left)));
+        const float sum = sums[place];
+        sums[place] = 0;
+        const float now = best.threshold();
+        if (now > 0 && sum + bounds[skipped] < now * (1 - kSlack)) continue;
+        const auto document = first + place;
+        const auto row = row_of_document_[document];
+        if (row == kNone || !filter.Test(row)) continue;
+        // The rest of its score, from what adds most, while it can still be among the best.
+        float all = sum;
+        std::size_t left_over = skipped;
+        while (left_over > 0 && !(now > 0 && all + bounds[left_over] < now * (1 - kSlack))) {
+          --left_over;
+          all += static_cast<float>(PartOf(*order[left_over], document, norm));
+        }
+        if (left_over > 0 || (now > 0 && all < now * (1 - kSlack))) continue;
+        double score = 0;
+        for (auto& clause : exact) score += PartOf(clause, document, norm);
+        best.Add({row, static_cast<float>(score)});
+      }
+      touched[word] = 0;
+    }
+  }
+}
+
+std::vector<Hit> Bm25Index::Search(const WordQuery& query, const Bitmap& filter, std::size_t k) const {
+  auto clauses = ClausesOf(query);
+  if (clauses.empty() || k == 0) return {};
+  Best best(k);
+  if (const auto documents = WithPhrases(query)) {
+    SearchIn(*documents, clauses, filter, best);
+    return best.Take();
+  }
+  // A few allowed rows are looked up; many are met on the way.
+  std::size_t postings = 0;
+  for (const auto& clause : clauses) postings += clause.term->postings.size();
+  constexpr std::size_t kLookUp = 16;  // a look-up costs as much as reading so many postings
+  if (filter.count() * clauses.size() * kLookUp < postings) {
+    std::vector<std::uint32_t> documents;
+    filter.ForEach([&](std::uint32_t row) {
+      if (row < document_of_row_.size() && document_of_row_[row] != kNone) documents.push_back(document_of_row_[row]);
+    });
+    if (!rows_ascend_) std::sort(documents.begin(), documents.end());
+    SearchIn(documents, clauses, filter, best);
+  } else {
+    SearchAll(clauses, filter, best);
+  }
+  return best.Take();
+}
+
+std::size_t Bm25Index::bytes() const {
+  std::size_t out = names_.capacity() + terms_.capacity() * sizeof(Term) + slots_.capacity() * 4 + row_of_document_.capacity() * 4 + lengths_.capacity() * 4 + sequence_of_document_.capacity() * 8 + sequences_.capacity() + document_of_row_.capacity() * 4;
+  for (const auto& term : terms_) out += term.postings.capacity() * sizeof(Posting) + term.impacts.capacity() * sizeof(Impact);
+  return out;
 }
 
 }  // namespace tenfold::retrieval

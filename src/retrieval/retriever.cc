@@ -8,6 +8,7 @@
 #include "base/telemetry.h"
 #include "retrieval/chunker.h"
 #include "retrieval/tokenize.h"
+#include "retrieval/word_query.h"
 
 namespace tenfold::retrieval {
 namespace {
@@ -102,7 +103,7 @@ Retrieved Retriever::Retrieve(const Context& ctx, const std::string& asked, cons
   std::vector<Candidate> found;
   {
     const auto searching = ctx.Child("search");
-    IndexQuery search{.text = query, .vector = embedding, .k = candidates, .offset = options.offset, .filter = options.filter, .groups = options.documents};
+    IndexQuery search{.text = options.with_evidence ? PlainWords(query) : query, .vector = embedding, .k = candidates, .offset = options.offset, .filter = options.filter, .groups = options.documents};
     search.per_group = options.per_document;
     search.diversity = options.diversity;
     search.facets = options.facets;

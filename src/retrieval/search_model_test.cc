@@ -147,17 +147,15 @@ class Model {
           if (!chunk.embedding.empty()) out[chunk.id] = dot;
           continue;
         }
-        std::set<std::string> asked;
-        for (auto& word : Tokenize(text)) asked.insert(std::move(word));
         double score = 0;
-        for (const auto& word : asked) {
+        for (const auto& word : Tokenize(text)) {
           double matching = 0;
           for (const auto& [other, words] : counts) matching += words.contains(word);
           const auto found = counts[chunk.id].find(word);
           if (found == counts[chunk.id].end()) continue;
           score += std::log(1 + (n - matching + 0.5) / (matching + 0.5)) * found->second / (found->second + kK1 * (1 - kB + kB * lengths[chunk.id] / (total / n)));
         }
-        if (score > 0) out[chunk.id] = score * kBm25Factor;
+        if (score > 0) out[chunk.id] = score;
       }
     }
     return out;
@@ -165,7 +163,7 @@ class Model {
   std::size_t documents() const { return documents_.size(); }
 
  private:
-  static constexpr double kK1 = 1.2, kB = 0.75, kBm25Factor = 2.2;
+  static constexpr double kK1 = 1.2, kB = 0.75;
   struct Held {
     Document document;
     std::vector<Chunk> chunks;
