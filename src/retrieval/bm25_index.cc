@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
-#include <limits>
-#include <numeric>
 
 #include "base/error.h"
 
@@ -12,11 +10,11 @@ namespace tenfold::retrieval {
 namespace {
 
 constexpr double kK1 = 1.2, kB = 0.75;
-// A shorter list is read through for its bound.
-constexpr std::size_t kImpactsFrom = 64, kMaxImpacts = 16;
-// Documents whose scores are added up side by side: 16 KB of sums stay in the first cache.
+// Documents whose bounds are added up side by side: 16 KB of sums stay in the first cache.
 constexpr std::uint32_t kWindow = 4096;
-// Sums of floats differ from the exact score by less than this share, so nothing above it is passed over.
+// A term has a byte a document once it has so many postings and one in so many documents: then the bytes are not more than the postings.
+constexpr std::size_t kBoundsFrom = 512, kBoundsShare = 8;
+// Bounds are sums of floats: what they may lose by it.
 constexpr float kSlack = 1e-5f;
 constexpr std::size_t kRewriteFrom = 256;
 constexpr std::size_t kMaxExpansions = 50;
@@ -28,7 +26,9 @@ class Bm25Index::Best {
  public:
   explicit Best(std::size_t k) : k_(k) { hits_.reserve(std::min<std::size_t>(k, 4096) + 1); }
   /// Scores below it are not taken; those equal to it may be, if their row is lower.
-  float threshold() const { return hits_.size() < k_ ? 0 : hits_.front().score; }
+  float threshold() const { return is_full() ? hits_.front().score : 0; }
+  bool is_full() const { return hits_.size() == k_; }
+  std::size_t size_wanted() const { return k_; }
   void Add(Hit hit) {
     if (hits_.size() == k_) {
       if (!IsBetter(hit, hits_.front())) return;
@@ -101,16 +101,18 @@ std::uint32_t Bm25Index::CountIn(std::uint32_t term, std::uint32_t document) con
 
 // What is put in and taken out.
 
-void Bm25Index::AddImpact(Term& term, Impact impact) {
-  for (const auto& one : term.impacts)
-    if (one.count >= impact.count && one.length <= impact.length) return;
-  std::erase_if(term.impacts, [&](const Impact& one) { return one.count <= impact.count && one.length >= impact.length; });
-  term.impacts.push_back(impact);
-  if (term.impacts.size() <= kMaxImpacts) return;
-  // Two become one that is as good as both: the bound stays a bound.
-  std::sort(term.impacts.begin(), term.impacts.end(), [](const Impact& a, const Impact& b) { return a.count < b.count; });
-  term.impacts[1].length = std::min(term.impacts[0].length, term.impacts[1].length);
-  term.impacts.erase(term.impacts.begin());
+void Bm25Index::RaiseBound(Term& term, const Posting& posting) const {
+  if (posting.document >= term.bounds.size()) term.bounds.resize(posting.document + 1);
+  const double count = posting.count == kMore ? lengths_[posting.document] : posting.count;  // no word occurs more often than there are words
+  const double most = count / (count + kK1 * (1 - kB) + bound_slope_ * lengths_[posting.document]);
+  term.bounds[posting.document] = static_cast<std::uint8_t>(std::ceil(most * 255));
+}
+
+void Bm25Index::KeepBounds(Term& term) {
+  term.bounds.clear();
+  if (term.postings.size() < kBoundsFrom || term.postings.size() * kBoundsShare < row_of_document_.size()) return;
+  for (const auto& posting : term.postings)
+    if (row_of_document_[posting.document] != kNone) RaiseBound(term, posting);
 }
 
 void Bm25Index::Add(std::uint32_t row, std::string_view text) {
@@ -141,12 +143,15 @@ void Bm25Index::Add(std::uint32_t row, std::string_view text) {
     auto& term = terms_[words[at]];
     ++term.live;
     term.postings.push_back({document, static_cast<std::uint16_t>(std::min<std::uint32_t>(count, kMore)), static_cast<std::uint16_t>(std::min<std::uint32_t>(length, kMore))});
-    if (term.postings.size() > kImpactsFrom) {
-      AddImpact(term, {count, length});
-    } else if (term.postings.size() == kImpactsFrom) {
-      for (const auto& posting : term.postings) AddImpact(term, {posting.count == kMore ? CountIn(words[at], posting.document) : posting.count, lengths_[posting.document]});
-    }
+    if (!term.bounds.empty()) RaiseBound(term, term.postings.back());
+    else if (term.postings.size() >= kBoundsFrom && std::has_single_bit(term.postings.size())) KeepBounds(term);
     at = end;
+  }
+  // Bounds stay right when the average length moves (see SearchAll), but not tight.
+  if (const auto slope = NormNow().slope; slope < bound_slope_ / 1.05 || slope > bound_slope_ * 1.2) {
+    bound_slope_ = slope;
+    for (auto& term : terms_)
+      if (!term.bounds.empty()) KeepBounds(term);
   }
 }
 
@@ -201,8 +206,6 @@ void Bm25Index::Rewrite() {
       if (posting.document != kNone) term.postings.push_back(posting);
     }
     if (!rows_ascend_) std::sort(term.postings.begin(), term.postings.end(), [](const Posting& a, const Posting& b) { return a.document < b.document; });
-    if (term.postings.size() >= kImpactsFrom)
-      for (const auto& posting : term.postings) AddImpact(term, {posting.count == kMore ? fresh.CountIn(new_term[i], posting.document) : posting.count, fresh.lengths_[posting.document]});
   }
   names_ = std::move(fresh.names_);
   terms_ = std::move(fresh.terms_);
@@ -213,6 +216,8 @@ void Bm25Index::Rewrite() {
   sequences_ = std::move(fresh.sequences_);
   document_of_row_ = std::move(fresh.document_of_row_);
   rows_ascend_ = true;
+  bound_slope_ = NormNow().slope;
+  for (auto& term : terms_) KeepBounds(term);
 }
 
 // Scores.
@@ -231,10 +236,11 @@ Bm25Index::Norm Bm25Index::NormNow() const { return {kK1 * (1 - kB), rows_ ? kK1
 
 double Bm25Index::Part(const Clause& clause, const Posting& posting, Norm norm) const {
   const double count = posting.count == kMore ? CountIn(static_cast<std::uint32_t>(clause.term - terms_.data()), posting.document) : posting.count;
-  return clause.weight * count / (count + norm.base + norm.slope * lengths_[posting.document]);
+  const double length = posting.length == kMore ? lengths_[posting.document] : posting.length;
+  return clause.weight * count / (count + norm.base + norm.slope * length);
 }
 
-double Bm25Index::PartOf(Clause& clause, std::uint32_t document, Norm norm) const {
+void Bm25Index::MoveTo(Clause& clause, std::uint32_t document) {
   const auto& postings = clause.term->postings;
   // Galloping: the next one asked for is near.
   std::size_t step = 1, low = clause.at;
@@ -243,20 +249,14 @@ double Bm25Index::PartOf(Clause& clause, std::uint32_t document, Norm norm) cons
     step *= 2;
   }
   const auto end = std::min(postings.size(), low + step + 1);
-  clause.at = static_cast<std::size_t>(std::lower_bound(postings.begin() + static_cast<std::ptrdiff_t>(low), postings.begin() + static_cast<std::ptrdiff_t>(end), document, [](const Posting& one, std::uint32_t d) { return one.document < d; }) -
-                                       postings.begin());
-  return clause.at < postings.size() && postings[clause.at].document == document ? Part(clause, postings[clause.at], norm) : 0;
+  const auto begin = postings.begin();
+  clause.at = static_cast<std::size_t>(std::lower_bound(begin + static_cast<std::ptrdiff_t>(low), begin + static_cast<std::ptrdiff_t>(end), document, [](const Posting& one, std::uint32_t d) { return one.document < d; }) - begin);
 }
 
-float Bm25Index::BoundOf(const Clause& clause, Norm norm) const {
-  double most = 0;
-  if (clause.term->postings.size() < kImpactsFrom) {
-    for (const auto& posting : clause.term->postings)
-      if (row_of_document_[posting.document] != kNone) most = std::max(most, Part(clause, posting, norm));
-  } else {
-    for (const auto& impact : clause.term->impacts) most = std::max(most, clause.weight * impact.count / (impact.count + norm.base + norm.slope * impact.length));
-  }
-  return static_cast<float>(most) * (1 + kSlack);
+double Bm25Index::PartOf(Clause& clause, std::uint32_t document, Norm norm) const {
+  MoveTo(clause, document);
+  const auto& postings = clause.term->postings;
+  return clause.at < postings.size() && postings[clause.at].document == document ? Part(clause, postings[clause.at], norm) : 0;
 }
 
 void Bm25Index::AddFuzzy(const WordQuery::Fuzzy& fuzzy, std::vector<std::pair<std::uint32_t, double>>& weights) const {
@@ -347,76 +347,86 @@ void Bm25Index::SearchIn(std::span<const std::uint32_t> documents, std::vector<C
   }
 }
 
+void Bm25Index::AddBounds(Clause& clause, Norm norm, double stretch, std::uint32_t first, std::span<float> sums) const {
+  const auto& bounds = clause.term->bounds;
+  if (!bounds.empty()) {
+    const auto unit = static_cast<float>(clause.weight * stretch / 255);
+    const std::size_t size = std::min(sums.size(), bounds.size() > first ? bounds.size() - first : 0);
+    const auto* bound = bounds.data() + first;
+    for (std::size_t i = 0; i < size; ++i) sums[i] += unit * static_cast<float>(bound[i]);
+    return;
+  }
+  const auto& postings = clause.term->postings;
+  const auto weight = static_cast<float>(clause.weight), base = static_cast<float>(norm.base), slope = static_cast<float>(norm.slope);
+  for (; clause.at < postings.size() && postings[clause.at].document - first < sums.size(); ++clause.at) {
+    const auto& posting = postings[clause.at];
+    const auto count = static_cast<float>(posting.count);
+    sums[posting.document - first] += posting.count != kMore && posting.length != kMore ? weight * count / (count + base + slope * static_cast<float>(posting.length)) : weight;
+  }
+}
+
 void Bm25Index::SearchAll(std::vector<Clause>& clauses, const Bitmap& filter, Best& best) const {
   const auto norm = NormNow();
-  const auto base = static_cast<float>(norm.base), slope = static_cast<float>(norm.slope);
-  for (auto& clause : clauses) clause.bound = BoundOf(clause, norm);
-  // From the least bound up: the first `skipped` together cannot lift a document over the threshold, so only documents of the others are looked at.
-  std::vector<Clause*> order;
-  for (auto& clause : clauses) order.push_back(&clause);
-  std::sort(order.begin(), order.end(), [](const Clause* a, const Clause* b) { return a->bound < b->bound; });
-  std::vector<float> bounds(order.size() + 1);
-  for (std::size_t i = 0; i < order.size(); ++i) bounds[i + 1] = bounds[i] + order[i]->bound;
-  auto exact = clauses;  // its cursors are the second pass's
-  std::size_t skipped = 0;
-  thread_local std::vector<float> sums(kWindow);
-  std::uint64_t touched[kWindow / 64] = {};
+  // A bound that was computed with another slope s holds times s / slope: (tf + base + s * length) / (tf + base + slope * length) is at most that.
+  const double stretch = std::max(1.0, norm.slope > 0 ? bound_slope_ / norm.slope : 1.0);
+  auto ahead = clauses;  // `clauses` follow, with the exact scores
+  const bool is_dense = std::any_of(clauses.begin(), clauses.end(), [](const Clause& one) { return !one.term->bounds.empty(); });
+  thread_local std::vector<float> sums, order;
+  thread_local std::vector<std::uint32_t> found;
   const auto end = static_cast<std::uint32_t>(row_of_document_.size());
-  for (;;) {
-    const float threshold = best.threshold();
-    // Of documents whose rows ascend an equal score comes too late; otherwise its row may still be lower.
-    const auto is_hopeless = [&](float bound) { return rows_ascend_ ? bound <= threshold * (1 - kSlack) : bound < threshold * (1 - kSlack); };
-    while (skipped < order.size() && threshold > 0 && is_hopeless(bounds[skipped + 1])) ++skipped;
-    if (skipped == order.size()) return;
-    std::uint32_t next = end;
-    for (std::size_t i = skipped; i < order.size(); ++i)
-      if (const auto& postings = order[i]->term->postings; order[i]->at < postings.size()) next = std::min(next, postings[order[i]->at].document);
-    if (next == end) return;
-    const auto first = next & ~(kWindow - 1), past = first + kWindow;
-    for (std::size_t i = skipped; i < order.size(); ++i) {
-      auto& clause = *order[i];
-      const auto& postings = clause.term->postings;
-      const auto weight = static_cast<float>(clause.weight);
-      auto at = clause.at;
-      for (; at < postings.size() && postings[at].document < past; ++at) {
-        const auto& posting = postings[at];
-        const auto place = posting.document - first;
-        float part;
-        if (posting.count != kMore && posting.length != kMore) [[likely]] {
-          const auto count = static_cast<float>(posting.count);
-          part = weight * count / (count + base + slope * static_cast<float>(posting.length));
-        } else {
-          part = static_cast<float>(Part(clause, posting, norm));
-        }
-        sums[place] += part;
-        touched[place / 64] |= std::uint64_t{1} << place % 64;
-      }
-      clause.at = at;
+  const auto find = [&](float least) {
+    found.clear();
+    constexpr std::size_t kStep = 16;
+    std::size_t i = 0;
+    for (; i + kStep <= sums.size(); i += kStep) {
+      int any = 0;
+      for (std::size_t j = 0; j < kStep; ++j) any |= sums[i + j] >= least;
+      if (any)
+        for (std::size_t j = 0; j < kStep; ++j)
+          if (sums[i + j] >= least) found.push_back(static_cast<std::uint32_t>(i + j));
     }
-    for (std::size_t word = 0; word < kWindow / 64; ++word) {
-      for (auto left = touched[word]; left != 0; left &= left - 1) {
-        const auto place = static_cast<std::uint32_t>(word * 64 + static_cast<std::size_t>(std::countr_zero(left)));
-        const float sum = sums[place];
-        sums[place] = 0;
-        const float now = best.threshold();
-        if (now > 0 && sum + bounds[skipped] < now * (1 - kSlack)) continue;
-        const auto document = first + place;
-        const auto row = row_of_document_[document];
-        if (row == kNone || !filter.Test(row)) continue;
-        // The rest of its score, from what adds most, while it can still be among the best.
-        float all = sum;
-        std::size_t left_over = skipped;
-        while (left_over > 0 && !(now > 0 && all + bounds[left_over] < now * (1 - kSlack))) {
-          --left_over;
-          all += static_cast<float>(PartOf(*order[left_over], document, norm));
-        }
-        if (left_over > 0 || (now > 0 && all < now * (1 - kSlack))) continue;
-        double score = 0;
-        for (auto& clause : exact) score += PartOf(clause, document, norm);
-        best.Add({row, static_cast<float>(score)});
-      }
-      touched[word] = 0;
+    for (; i < sums.size(); ++i)
+      if (sums[i] >= least) found.push_back(static_cast<std::uint32_t>(i));
+  };
+  const auto is_allowed = [&](std::uint32_t document) {
+    const auto row = row_of_document_[document];
+    return row != kNone && filter.Test(row);
+  };
+  constexpr float kSomething = 1e-30f;
+  for (std::uint32_t first = 0; first < end; first += kWindow) {
+    if (!is_dense) {  // on to where there is something
+      auto next = end;
+      for (const auto& clause : ahead)
+        if (clause.at < clause.term->postings.size()) next = std::min(next, clause.term->postings[clause.at].document);
+      if (next == end) return;
+      first = next & ~(kWindow - 1);
     }
+    sums.assign(std::min(kWindow, end - first), 0.0f);
+    for (auto& clause : ahead) AddBounds(clause, norm, stretch, first, sums);
+    const auto score = [&](std::vector<Clause>& exact) {
+      for (const auto place : found) {
+        if (sums[place] < best.threshold() * (1 - kSlack) || !is_allowed(first + place)) continue;
+        double sum = 0;
+        for (auto& clause : exact) sum += PartOf(clause, first + place, norm);
+        if (sum > 0) best.Add({row_of_document_[first + place], static_cast<float>(sum)});
+      }
+    };
+    if (!best.is_full()) {
+      // Those that promise most give a threshold that spares most of the others.
+      find(kSomething);
+      order.clear();
+      for (const auto place : found)
+        if (is_allowed(first + place)) order.push_back(sums[place]);
+      if (order.size() > 2 * best.size_wanted()) {
+        std::nth_element(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(best.size_wanted() - 1), order.end(), std::greater<>());
+        find(order[best.size_wanted() - 1]);
+        auto early = clauses;
+        score(early);
+        for (const auto place : found) sums[place] = 0;  // not twice
+      }
+    }
+    find(std::max(kSomething, best.threshold() * (1 - kSlack)));
+    score(clauses);
   }
 }
 
@@ -447,7 +457,7 @@ std::vector<Hit> Bm25Index::Search(const WordQuery& query, const Bitmap& filter,
 
 std::size_t Bm25Index::bytes() const {
   std::size_t out = names_.capacity() + terms_.capacity() * sizeof(Term) + slots_.capacity() * 4 + row_of_document_.capacity() * 4 + lengths_.capacity() * 4 + sequence_of_document_.capacity() * 8 + sequences_.capacity() + document_of_row_.capacity() * 4;
-  for (const auto& term : terms_) out += term.postings.capacity() * sizeof(Posting) + term.impacts.capacity() * sizeof(Impact);
+  for (const auto& term : terms_) out += term.postings.capacity() * sizeof(Posting) + term.bounds.capacity();
   return out;
 }
 

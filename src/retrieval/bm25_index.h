@@ -22,7 +22,9 @@ struct Hit {
 /// idf = ln(1 + (N - n + 0.5) / (n + 0.5)), over the rows that are there. That is Lucene's BM25Similarity with lengths that are not rounded to a byte.
 /// A misspelt word counts for the words near it with a weight of 1 - edits / characters and the idf of the most frequent of them. Words of a phrase score as words.
 /// Threads: any number of readers; writers exclude each other and readers (the caller locks).
-/// Sources: Robertson & Zaragoza, "The Probabilistic Relevance Framework", 2009; pruning: MaxScore, Turtle & Flood, IP&M 1995, in windows as Lucene 9's MaxScoreBulkScorer.
+/// Search adds up what each document can have at most, window by window: for frequent terms from a byte a document, so that sixteen are added at once, for others from
+/// their postings. Only documents that may be among the best are scored exactly.
+/// Source: Robertson & Zaragoza, "The Probabilistic Relevance Framework", 2009.
 class Bm25Index {
  public:
   explicit Bm25Index(Language language = Language::kEnglish) : language_(language) {}
@@ -49,13 +51,9 @@ class Bm25Index {
     std::uint16_t count;   ///< kMore: too many for it, see CountIn
     std::uint16_t length;  ///< of the document; kMore: see lengths_
   };
-  /// A count and the least length it occurs with: what no other posting beats in both.
-  struct Impact {
-    std::uint32_t count, length;
-  };
   struct Term {
     std::vector<Posting> postings;  ///< ascending; those of removed documents stay until Rewrite
-    std::vector<Impact> impacts;    ///< from kImpactsFrom postings on
+    std::vector<std::uint8_t> bounds;  ///< of a frequent term, by document: tf / (tf + norm) in 255ths, rounded up; documents past the end have none
     std::uint32_t name = 0;         ///< in names_
     std::uint32_t live = 0;         ///< documents
     std::uint16_t name_bytes = 0;
@@ -64,7 +62,6 @@ class Bm25Index {
   struct Clause {
     const Term* term;
     double weight;       ///< idf, as often as asked
-    float bound = 0;     ///< no document has more of it
     std::size_t at = 0;  ///< postings before it were passed
   };
   struct Norm {
@@ -77,7 +74,8 @@ class Bm25Index {
   std::uint32_t FindOrAdd(std::string_view name);
   void GrowSlots();
   void Rewrite();
-  static void AddImpact(Term& term, Impact impact);
+  void KeepBounds(Term& term);
+  void RaiseBound(Term& term, const Posting& posting) const;
   /// Calls `visit(term)` for the words of a document in their order.
   template <class F>
   void ForEachTermOf(std::uint32_t document, F&& visit) const;
@@ -86,9 +84,9 @@ class Bm25Index {
   double InverseFrequency(std::size_t matching) const;
   Norm NormNow() const;
   double Part(const Clause& clause, const Posting& posting, Norm norm) const;
+  static void MoveTo(Clause& clause, std::uint32_t document);
   /// The clause's part of the document's score; moves the clause on, so documents must ascend.
   double PartOf(Clause& clause, std::uint32_t document, Norm norm) const;
-  float BoundOf(const Clause& clause, Norm norm) const;
   std::vector<Clause> ClausesOf(const WordQuery& query) const;
   void AddFuzzy(const WordQuery::Fuzzy& fuzzy, std::vector<std::pair<std::uint32_t, double>>& weights) const;
   /// Live documents that hold every phrase, ascending; nothing if the query has none.
@@ -96,6 +94,8 @@ class Bm25Index {
   bool HoldsPhrase(std::uint32_t document, std::span<const std::uint32_t> phrase) const;
   void SearchIn(std::span<const std::uint32_t> documents, std::vector<Clause>& clauses, const Bitmap& filter, Best& best) const;
   void SearchAll(std::vector<Clause>& clauses, const Bitmap& filter, Best& best) const;
+  /// Adds to sums[0..size) what documents first.. can have at most of the clause, and moves it on.
+  void AddBounds(Clause& clause, Norm norm, double stretch, std::uint32_t first, std::span<float> sums) const;
 
   const Language language_;
   std::string names_;
@@ -108,6 +108,7 @@ class Bm25Index {
   std::vector<std::uint32_t> document_of_row_;  // kNone: free
   std::size_t rows_ = 0;
   std::uint64_t total_length_ = 0;
+  double bound_slope_ = 0;   // the Norm::slope that the terms' bounds were computed with
   bool rows_ascend_ = true;  // with the documents' numbers
 };
 
