@@ -1,0 +1,36 @@
+#pragma once
+/// \file The parsers, one file per family of formats. Private to floor data: others call ParseBytes (data/parse.h), tests and fuzzers the family they are about.
+/// All throw as ParseBytes says. None but those with a Context starts another program.
+#include <string_view>
+
+#include "data/parse.h"
+
+namespace tenfold::data::parsers {
+
+inline constexpr std::string_view kMarkdown = "text/markdown";
+inline constexpr std::string_view kPlainText = "text/plain";
+inline constexpr std::string_view kHtml = "text/html";
+inline constexpr std::string_view kCsv = "text/csv";
+inline constexpr std::string_view kTsv = "text/tab-separated-values";
+inline constexpr std::string_view kJson = "application/json";
+inline constexpr std::string_view kJsonLines = "application/x-ndjson";
+inline constexpr std::string_view kPdf = "application/pdf";
+inline constexpr std::string_view kDocx = "application/vnd.openxmlformats-officedocument.wordprocessingml.document";
+
+/// `charset`: what the carrier of the bytes says of them (a header, an attribute), "" if nothing; see DecodeText.
+ParsedDocument ParseMarkdown(std::string_view bytes, std::string_view charset = {});
+/// As Markdown, for headings and tables cost a text without them nothing.
+ParsedDocument ParsePlainText(std::string_view bytes, std::string_view charset = {});
+/// Main text without menus, banners and hidden parts; tables as rows, `pre` fenced.
+ParsedDocument ParseHtml(std::string_view bytes, std::string_view charset = {});
+/// Cells separated by commas or, if the first line has those instead, semicolons. "sep=;" as first line is followed.
+ParsedDocument ParseCsv(std::string_view bytes, std::string_view charset = {});
+ParsedDocument ParseTsv(std::string_view bytes, std::string_view charset = {});
+/// Objects as "key: value" lines under headings, lists of flat objects as tables.
+ParsedDocument ParseJsonDocument(std::string_view bytes, std::string_view charset = {});
+/// One value a line. Errors name the line.
+ParsedDocument ParseJsonLines(std::string_view bytes, std::string_view charset = {});
+ParsedDocument ParsePdf(const Context& ctx, std::string_view bytes);
+ParsedDocument ParseDocx(std::string_view bytes);
+
+}  // namespace tenfold::data::parsers
