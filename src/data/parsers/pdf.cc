@@ -1,54 +1,50 @@
 #include "base/process.h"
+#include "data/parsers/ocr.h"
+#include "data/parsers/page_layout.h"
 #include "data/parsers/parsers.h"
 #include "data/parsers/text.h"
 
 namespace tenfold::data::parsers {
 namespace {
 
-/// pdftotext's lines to paragraphs: the first line is the title; a short line without a full stop between empty lines is a heading.
-std::string MarkdownFromPdfText(std::string_view text) {
-  std::vector<std::string> lines;
-  for (std::string_view rest = text; !rest.empty();) {
-    const auto end = std::min(rest.find('\n'), rest.size());
-    lines.emplace_back(Trim(rest.substr(0, end)));
-    rest.remove_prefix(std::min(end + 1, rest.size()));
-  }
-  std::string out;
-  bool titled = false;
-  for (std::size_t i = 0; i < lines.size(); ++i) {
-    const auto& line = lines[i];
-    const bool before = i == 0 || lines[i - 1].empty(), after = i + 1 == lines.size() || lines[i + 1].empty();
-    if (line.empty()) {
-      out += "\n\n";
-    } else if (!titled) {
-      out += "# " + line + "\n\n";
-      titled = true;
-    } else if (before && after && line.size() < 70 && line.back() != '.' && line.back() != ':' && line.back() != ';' && !line.starts_with("-")) {
-      out += "## " + line + "\n\n";
-    } else {
-      if (!out.empty() && out.back() != '\n') {
-        const bool item = line.starts_with("- ") || line.starts_with("\u2022");
-        out += item ? "\n" : " ";
-      }
-      out += line.starts_with("\u2022") ? "- " + std::string(Trim(std::string_view(line).substr(3))) : line;
-    }
-  }
-  return out;
+// A word takes about 110 bytes of pdftotext's output.
+constexpr std::uint64_t kMaxLayoutBytes = 192u << 20;
+
+/// What pdftotext says on standard error, in words that say what to do. Source: pdftotext(1), "Exit codes".
+[[noreturn]] void ThrowFor(const ProcessResult& result) {
+  if (result.errors.find("Incorrect password") != std::string::npos || result.errors.find("encrypt") != std::string::npos)
+    throw Error(Code::kInvalidArgument, "the PDF is encrypted; save it without a password");
+  if (result.exit_status == 3) throw Error(Code::kInvalidArgument, "the PDF forbids copying its text; save it without that restriction");
+  if (result.exit_status < 0) throw Error(Code::kResourceExhausted, "the PDF cannot be read: pdftotext ended by signal " + std::to_string(-result.exit_status) + ", as when memory or time ran out");
+  throw Error(Code::kInvalidArgument, "the PDF is damaged and cannot be read (pdftotext: " + std::to_string(result.exit_status) + "); open it and save it anew");
 }
 
 }  // namespace
 
 ParsedDocument ParsePdf(const Context& ctx, std::string_view bytes) {
-  if (!bytes.starts_with("%PDF-")) throw Error(Code::kInvalidArgument, "the file does not begin as a PDF");
-  ProcessSpec spec{{"/usr/bin/pdftotext", "-enc", "UTF-8", "-nopgbrk", "-", "-"}};
+  if (bytes.substr(0, 1024).find("%PDF-") == std::string_view::npos) throw Error(Code::kInvalidArgument, "the file does not begin as a PDF");
+  ProcessSpec spec{{"/usr/bin/pdftotext", "-enc", "UTF-8", "-bbox-layout", "-", "-"}};
   spec.own_group = false;
   spec.input = bytes;
-  spec.output_limit_bytes = kMaxTextBytes;
-  const auto result = RunProcess(ctx, spec);
-  if (result.exit_status != 0) throw Error(Code::kInvalidArgument, "the PDF cannot be read (pdftotext: " + std::to_string(result.exit_status) + ")");
-  const auto text = Tidy(MarkdownFromPdfText(DecodeText(result.output)));
-  if (Trim(text).empty()) throw Error(Code::kInvalidArgument, "the PDF has no text; scanned pages need OCR, which this build does not have");
-  return {FirstHeading(text), text, "application/pdf"};
+  spec.output_limit_bytes = kMaxLayoutBytes;
+  ProcessResult result;
+  try {
+    result = RunProcess(ctx, spec);
+  } catch (const Error& e) {
+    if (e.code() == Code::kNotFound) throw Error(Code::kUnavailable, "PDFs are read by pdftotext, which is not installed: apt-get install poppler-utils");
+    if (e.code() == Code::kResourceExhausted) throw Error(Code::kResourceExhausted, "the PDF has more text than the limit of " + std::to_string(kMaxTextBytes) + " bytes; split it");
+    throw;
+  }
+  if (result.exit_status != 0) ThrowFor(result);
+  auto pages = ReadBoxLayout(result.output);
+  result = {};
+  if (pages.pages.empty()) throw Error(Code::kInvalidArgument, "the PDF has no pages");
+  const auto unread = ReadScannedPages(ctx, bytes, pages.pages);
+  auto document = WritePages(std::move(pages));
+  document.media_type = kPdf;
+  if (Trim(document.text).empty()) throw Error(Code::kInvalidArgument, "the PDF has no text, and none could be read from its pictures");
+  if (unread > 0) document.metadata["unread_pages"] = unread;
+  return document;
 }
 
 }  // namespace tenfold::data::parsers
