@@ -9,7 +9,8 @@ std::string_view MediaTypeOf(const std::filesystem::path& path) {
   static constexpr std::pair<std::string_view, std::string_view> kTypes[] = {
       {".md", parsers::kMarkdown}, {".markdown", parsers::kMarkdown}, {".txt", parsers::kPlainText}, {".text", parsers::kPlainText}, {".html", parsers::kHtml},
       {".htm", parsers::kHtml},    {".xhtml", parsers::kHtml},        {".csv", parsers::kCsv},       {".tsv", parsers::kTsv},        {".tab", parsers::kTsv},
-      {".json", parsers::kJson},   {".jsonl", parsers::kJsonLines},   {".ndjson", parsers::kJsonLines}, {".docx", parsers::kDocx},   {".pdf", parsers::kPdf}};
+      {".json", parsers::kJson},   {".jsonl", parsers::kJsonLines},   {".ndjson", parsers::kJsonLines}, {".docx", parsers::kDocx},   {".pdf", parsers::kPdf},
+      {".pptx", parsers::kPptx},   {".xlsx", parsers::kXlsx},         {".epub", parsers::kEpub}};
   const auto extension = parsers::Lower(path.extension().string());
   for (const auto& [ending, type] : kTypes)
     if (extension == ending) return type;
@@ -36,11 +37,12 @@ ParsedDocument ParseBytes(const Context& ctx, std::string_view bytes, std::strin
   if (type == parsers::kJsonLines) return parsers::ParseJsonLines(bytes, charset);
   if (type == parsers::kPdf) return parsers::ParsePdf(ctx, bytes);
   if (type == parsers::kDocx) return parsers::ParseDocx(bytes);
-  throw Error(Code::kUnimplemented, "there is no parser for '" + std::string(media_type) + "'; there are: Markdown, text, HTML, CSV, TSV, JSON, JSON Lines, DOCX, PDF");
+  if (type == parsers::kPptx) return parsers::ParsePptx(bytes);
+  if (type == parsers::kXlsx) return parsers::ParseXlsx(bytes);
+  if (type == parsers::kEpub) return parsers::ParseEpub(bytes);
+  throw Error(Code::kUnimplemented, "there is no parser for '" + std::string(media_type) + "'; there are: Markdown, text, HTML, CSV, TSV, JSON, JSON Lines, PDF, DOCX, PPTX, XLSX, EPUB");
 }
 
 ParsedDocument ParseMarkdown(std::string_view bytes) { return parsers::ParseMarkdown(bytes); }
-
-std::string_view SniffMediaType(std::string_view, std::string_view declared) { return declared; }
 
 }  // namespace tenfold::data

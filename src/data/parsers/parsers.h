@@ -16,6 +16,13 @@ inline constexpr std::string_view kJson = "application/json";
 inline constexpr std::string_view kJsonLines = "application/x-ndjson";
 inline constexpr std::string_view kPdf = "application/pdf";
 inline constexpr std::string_view kDocx = "application/vnd.openxmlformats-officedocument.wordprocessingml.document";
+inline constexpr std::string_view kPptx = "application/vnd.openxmlformats-officedocument.presentationml.presentation";
+inline constexpr std::string_view kXlsx = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
+inline constexpr std::string_view kEpub = "application/epub+zip";
+inline constexpr std::string_view kMail = "message/rfc822";
+inline constexpr std::string_view kPng = "image/png";
+inline constexpr std::string_view kJpeg = "image/jpeg";
+inline constexpr std::string_view kTiff = "image/tiff";
 
 /// `charset`: what the carrier of the bytes says of them (a header, an attribute), "" if nothing; see DecodeText.
 ParsedDocument ParseMarkdown(std::string_view bytes, std::string_view charset = {});
@@ -31,6 +38,12 @@ ParsedDocument ParseJsonDocument(std::string_view bytes, std::string_view charse
 /// One value a line. Errors name the line.
 ParsedDocument ParseJsonLines(std::string_view bytes, std::string_view charset = {});
 ParsedDocument ParsePdf(const Context& ctx, std::string_view bytes);
+/// Headings, lists, tables, notes; pages where Word said they began when it saved.
 ParsedDocument ParseDocx(std::string_view bytes);
+/// A slide is a page; shapes with their boxes.
+ParsedDocument ParsePptx(std::string_view bytes);
+/// A sheet is a page without a size.
+ParsedDocument ParseXlsx(std::string_view bytes);
+ParsedDocument ParseEpub(std::string_view bytes);
 
 }  // namespace tenfold::data::parsers
