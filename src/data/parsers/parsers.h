@@ -45,5 +45,13 @@ ParsedDocument ParsePptx(std::string_view bytes);
 /// A sheet is a page without a size.
 ParsedDocument ParseXlsx(std::string_view bytes);
 ParsedDocument ParseEpub(std::string_view bytes);
+/// A picture of text, or several in a TIFF: a page each. Units of the layout: pixels, for a picture's points are its pixels where it has no paper.
+ParsedDocument ParseImage(const Context& ctx, std::string_view bytes, std::string_view media_type);
+/// A message and what is attached to it, to kMaxNesting messages in messages.
+ParsedDocument ParseMail(const Context& ctx, std::string_view bytes, int nested = 0);
+
+inline constexpr int kMaxNesting = 4;
+/// ParseBytes for what was found inside another document. Errors: also kResourceExhausted past kMaxNesting.
+ParsedDocument ParseNested(const Context& ctx, std::string_view bytes, std::string_view media_type, int nested);
 
 }  // namespace tenfold::data::parsers
