@@ -132,6 +132,17 @@ bool StandsInside(const std::vector<Column>& columns, const Box& box) {
   return false;
 }
 
+/// Whether the row below a tall gap is the table's next: each of its lines stands in a column of its own, and a cell of prose fills the gap.
+bool GoesOnBelow(const Page& page, const std::vector<Column>& columns, const Row& above, const Row& below, double height) {
+  if (below.size() < 2 || below.size() > columns.size() || TopOf(below) - BottomOf(above) > 12 * height) return false;
+  std::set<std::size_t> taken;
+  for (const auto& one : below)
+    if (!StandsInside(columns, one.box) || !taken.insert(ColumnFor(columns, one.box)).second) return false;
+  return std::any_of(page.blocks.begin(), page.blocks.end(), [&](const Block& block) {
+    return IsProse(block) && block.box.left >= columns[0].right && block.box.top >= BottomOf(above) - 0.5 * height && block.box.bottom >= TopOf(below) && block.box.bottom <= BottomOf(below) + 0.5 * height;
+  });
+}
+
 }  // namespace
 
 std::vector<PageTable> FindTables(const Page& page) {
@@ -170,22 +181,25 @@ std::vector<PageTable> FindTables(const Page& page) {
       ++begin;
       continue;
     }
+    while (end < rows.size() && GoesOnBelow(page, columns, rows[end - 1], rows[end], height)) ++end;
     PageTable table;
     for (auto i = begin; i < end; ++i) {
       const bool goes_on = rows[i].size() == 1 && !table.rows.empty();
       if (!goes_on) table.rows.emplace_back(columns.size());
       for (const auto& one : rows[i]) table.rows.back()[ColumnFor(columns, one.box)].lines.emplace_back(one.block, one.line);
     }
-    // A cell of several long lines was set aside as prose: it belongs to the row beside which it begins, if it ends before the next.
+    // A cell of several long lines was set aside as prose: it belongs to the row beside which it begins or ends, if it touches no other.
     if (table.rows.size() == end - begin)
       for (std::size_t b = 0; b < page.blocks.size(); ++b) {
         const auto& block = page.blocks[b];
         if (!IsProse(block) || block.box.left < columns[0].right) continue;
         for (auto i = begin; i < end; ++i) {
           const auto next = i + 1 < end ? TopOf(rows[i + 1]) : block.box.bottom + 1;
-          if (std::abs(block.box.top - TopOf(rows[i])) > 0.5 * height || block.box.bottom > next) continue;
+          const bool from_top = std::abs(block.box.top - TopOf(rows[i])) <= 0.5 * height && block.box.bottom <= next;
+          const bool to_bottom = i > begin && block.box.top >= BottomOf(rows[i - 1]) - 0.5 * height && std::abs(block.box.bottom - BottomOf(rows[i])) <= 0.5 * height;
+          if (!from_top && !to_bottom) continue;
           std::size_t c = 0;
-          while (c < columns.size() && columns[c].left < block.box.left) ++c;
+          while (c < columns.size() && columns[c].left < block.box.left + 2) ++c;
           const bool free = c == columns.size() || columns[c].left >= block.box.right;
           if (!free || (i + 1 == end && block.lines.size() > 6)) break;
           auto& cell = table.rows[i - begin][c > 0 ? c - 1 : 0];

@@ -263,7 +263,7 @@ bool IsUsefulTitle(std::string_view title) {
   const auto lower = Lower(title);
   for (const std::string_view ending : {".doc", ".docx", ".tex", ".dvi", ".indd", ".qxd", ".ppt", ".pptx", ".xls", ".xlsx", ".pdf", ".odt"})
     if (lower.ends_with(ending)) return false;
-  return !lower.empty() && !lower.starts_with("microsoft ") && !lower.starts_with("untitled") && lower.find_first_of("abcdefghijklmnopqrstuvwxyz\x80\xc3\xd0\xe3\xe4\xe5") != std::string::npos;
+  return !lower.empty() && !lower.starts_with("microsoft ") && !lower.starts_with("untitled") && !lower.starts_with('(') && lower.find('\\') == std::string::npos && lower.find_first_of("abcdefghijklmnopqrstuvwxyz\x80\xc3\xd0\xe3\xe4\xe5") != std::string::npos;
 }
 
 }  // namespace
