@@ -97,12 +97,9 @@ class ParserPool {
 int ParseMain(bool allow_without_landlock);
 
 /// Rows of cells, trimmed; empty rows left out. Source: RFC 4180. Errors: kInvalidArgument.
-std::vector<std::vector<std::string>> ReadCsv(std::string_view bytes);
+std::vector<std::vector<std::string>> ReadCsv(std::string_view bytes, char separator = ',');
 
-/// For tests and fuzzers.
-ParsedDocument ParseHtml(std::string_view bytes);
-ParsedDocument ParseCsv(std::string_view bytes);
-ParsedDocument ParseDocx(std::string_view bytes);
+/// What ParseBytes makes of Markdown.
 ParsedDocument ParseMarkdown(std::string_view bytes);
 
 }  // namespace tenfold::data
