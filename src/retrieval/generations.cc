@@ -1,9 +1,8 @@
 #include "retrieval/generations.h"
 
 #include <algorithm>
-#include <cmath>
-#include <set>
 
+#include "retrieval/ranking_metrics.h"
 #include "retrieval/sync.h"
 
 namespace tenfold::retrieval {
@@ -61,14 +60,6 @@ std::vector<std::string> FirstDocuments(const Context& ctx, const OpenIndex& in,
     if (out.size() == kTop) break;
   }
   return out;
-}
-
-/// Source: Järvelin & Kekäläinen, TOIS 2002, binary gains.
-double Ndcg(const std::vector<std::string>& found, const std::set<std::string>& relevant) {
-  double gained = 0, ideal = 0;
-  for (std::size_t i = 0; i < std::min(found.size(), kTop); ++i) gained += relevant.contains(found[i]) ? 1 / std::log2(static_cast<double>(i) + 2) : 0;
-  for (std::size_t i = 0; i < std::min(relevant.size(), kTop); ++i) ideal += 1 / std::log2(static_cast<double>(i) + 2);
-  return ideal > 0 ? gained / ideal : 0;
 }
 
 }  // namespace
@@ -347,11 +338,11 @@ GenerationComparison Generations::Compare(const Context& ctx, data::Store& store
     const auto most = std::max(found_a.size(), found_b.size());
     compared.overlap = most ? static_cast<double>(both) / static_cast<double>(most) : 1;
     if (!query.relevant.empty()) {
-      std::set<std::string> relevant;
+      Judgements relevant;
       for (const auto& uri : query.relevant)
-        if (const auto known = id_of_uri.find(uri); known != id_of_uri.end()) relevant.insert(known->second);
-      compared.ndcg_a = Ndcg(found_a, relevant);
-      compared.ndcg_b = Ndcg(found_b, relevant);
+        if (const auto known = id_of_uri.find(uri); known != id_of_uri.end()) relevant.emplace(known->second, 1);
+      compared.ndcg_a = NdcgAt(found_a, relevant, kTop);
+      compared.ndcg_b = NdcgAt(found_b, relevant, kTop);
       ++out.labelled;
       out.ndcg_a += *compared.ndcg_a;
       out.ndcg_b += *compared.ndcg_b;
