@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "retrieval/ranking_metrics.h"
+#include "retrieval/retriever.h"
 #include "retrieval/sync.h"
 
 namespace tenfold::retrieval {
@@ -55,7 +56,9 @@ std::int64_t CountMissing(data::ReadTx& tx, const std::string& generation) { ret
 /// Documents in the order of their best passage.
 std::vector<std::string> FirstDocuments(const Context& ctx, const OpenIndex& in, const std::string& query, std::span<const float> embedding) {
   std::vector<std::string> out;
-  for (const auto& hit : in.index->Search(ctx.principal(), {.text = query, .vector = {embedding.begin(), embedding.end()}, .k = 5 * kTop, .per_group = 1}).hits) {
+  auto search = HybridQuery(query, {embedding.begin(), embedding.end()}, 5 * kTop);
+  search.per_group = 1;
+  for (const auto& hit : in.index->Search(ctx.principal(), search).hits) {
     out.push_back(hit.group);
     if (out.size() == kTop) break;
   }

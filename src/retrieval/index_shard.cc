@@ -226,16 +226,19 @@ IndexResult IndexShard::Search(const Principal& reader, const IndexQuery& query)
       std::vector<ListedHit> by_words, by_vector;
       if (!query.text.empty()) by_words = p.InOrder(depth, [&](std::size_t k) { return p.words.Search(query.text, allowed, k); });
       if (!query.vector.empty() && p.vectors) by_vector = p.InOrder(depth, [&](std::size_t k) { return p.vectors->Search(query.vector, allowed_vectors, k); });
-      if (query.diversity > 0) {
-        for (auto* list : {&by_words, &by_vector})
-          for (auto& hit : *list)
-            if (const auto row = *p.FindRow(hit.id); p.with_vector.Test(row)) hit.vector.assign(p.vectors->Get(row).begin(), p.vectors->Get(row).end());
-      }
+      const auto with_vectors = VectorDepthOf(query);
+      for (auto* list : {&by_words, &by_vector})
+        for (auto& hit : std::span(*list).first(std::min(with_vectors, list->size())))
+          if (const auto row = *p.FindRow(hit.id); p.with_vector.Test(row)) hit.vector.assign(p.vectors->Get(row).begin(), p.vectors->Get(row).end());
       const bool has_more = by_words.size() == depth || by_vector.size() == depth;
       out = Combine(query, std::move(by_words), std::move(by_vector));
       // What was taken away from the lists may have left too few.
       if (out.hits.size() >= std::min(query.k, wanted) || !has_more || !query.per_group) break;
     }
+  }
+  if (query.explain) {
+    out.allowed = static_cast<std::int64_t>(allowed.count());
+    out.readable = static_cast<std::int64_t>(p.Allowed(reader, {}).count());
   }
   for (const auto& key : query.facets) out.facets.emplace(key, p.metadata.Count(key, allowed, kFacetValues));
   return out;

@@ -5,10 +5,13 @@
 #include <map>
 #include <span>
 
+#include "retrieval/reranker.h"
+
 namespace tenfold::retrieval {
 namespace {
 
 constexpr std::size_t kMaxWindow = 10'000;
+constexpr std::size_t kRerankedDepth = 200;
 
 float Dot(std::span<const float> a, std::span<const float> b) {
   float sum = 0;
@@ -16,23 +19,22 @@ float Dot(std::span<const float> a, std::span<const float> b) {
   return sum;
 }
 
-}  // namespace
+struct Candidate {
+  IndexHit hit;
+  std::vector<float> vector;
+  HitExplanation why;
+};
 
-std::size_t DepthOf(const IndexQuery& query) {
-  // As the embedded index: deep enough that what is second-rate in one list and first-rate in the other is seen, and more where something is taken away later.
-  const auto wanted = query.offset + query.k;
-  const bool both = !query.text.empty() && !query.vector.empty();
-  return std::min(kMaxWindow, (both || query.per_group || query.diversity > 0) ? std::max<std::size_t>(50, 4 * wanted) : wanted);
+void Sort(std::vector<Candidate>& candidates) {
+  std::sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) { return a.hit.score != b.hit.score ? a.hit.score > b.hit.score : a.hit.id < b.hit.id; });
 }
 
-IndexResult Combine(const IndexQuery& query, std::vector<ListedHit> words, std::vector<ListedHit> vectors) {
-  struct Candidate {
-    IndexHit hit;
-    std::vector<float> vector;
-    HitExplanation why;
-  };
+bool HasBoth(const IndexQuery& query) { return !query.text.empty() && !query.vector.empty(); }
+
+/// Both lists as one, highest fused score first.
+std::vector<Candidate> Fuse(const IndexQuery& query, std::vector<ListedHit>& words, std::vector<ListedHit>& vectors) {
   std::map<std::string, Candidate> found;
-  const bool both = !query.text.empty() && !query.vector.empty();
+  const bool both = HasBoth(query);
   const float vector_weight = both ? query.vector_weight : query.vector.empty() ? 0.0f : 1.0f;
   const auto take = [&](std::vector<ListedHit>& list, float weight, bool is_vector) {
     const float best = list.empty() ? 0 : list.front().score, worst = list.empty() ? 0 : list.back().score;
@@ -51,35 +53,72 @@ IndexResult Combine(const IndexQuery& query, std::vector<ListedHit> words, std::
   };
   take(words, 1 - vector_weight, false);
   take(vectors, vector_weight, true);
-  std::vector<Candidate> ordered;
+  std::vector<Candidate> out;
   for (auto& [id, one] : found) {
-    one.why.fused = one.hit.score;
-    ordered.push_back(std::move(one));
+    one.why.fused = one.why.reranked = one.hit.score;
+    out.push_back(std::move(one));
   }
-  std::sort(ordered.begin(), ordered.end(), [](const Candidate& a, const Candidate& b) { return a.hit.score != b.hit.score ? a.hit.score > b.hit.score : a.hit.id < b.hit.id; });
-  const auto wanted = query.offset + query.k;
-  if (query.diversity > 0) {
-    // Greedy maximal marginal relevance; relevance scaled to 0..1, likeness by cosine.
-    const float best = ordered.empty() ? 1 : ordered.front().hit.score, worst = ordered.empty() ? 0 : ordered.back().hit.score;
-    const auto relevance = [&](const Candidate& one) { return best > worst ? (one.hit.score - worst) / (best - worst) : 1.0f; };
-    for (std::size_t i = 1; i < std::min(wanted, ordered.size()); ++i) {
-      auto chosen = i;
-      float chosen_value = -1e9f;
-      for (std::size_t j = i; j < ordered.size(); ++j) {
-        float likeness = 0;
-        for (std::size_t p = 0; p < i; ++p) {
-          const float norm = std::sqrt(Dot(ordered[j].vector, ordered[j].vector) * Dot(ordered[p].vector, ordered[p].vector));
-          if (norm > 0) likeness = std::max(likeness, Dot(ordered[j].vector, ordered[p].vector) / norm);
-        }
-        const float value = (1 - query.diversity) * relevance(ordered[j]) - query.diversity * likeness;
-        if (value > chosen_value) {
-          chosen_value = value;
-          chosen = j;
-        }
+  Sort(out);
+  return out;
+}
+
+void ByNeighbours(std::vector<Candidate>& ordered) {
+  std::vector<float> scores;
+  std::vector<std::span<const float>> vectors;
+  for (const auto& one : ordered) {
+    scores.push_back(one.hit.score);
+    vectors.emplace_back(one.vector);
+  }
+  scores = RankByNeighbours(scores, vectors);
+  for (std::size_t i = 0; i < ordered.size(); ++i) ordered[i].why.reranked = ordered[i].hit.score = scores[i];
+  Sort(ordered);
+}
+
+/// Greedy maximal marginal relevance over the first `wanted`; relevance scaled to 0..1, likeness by cosine.
+void Diversify(std::vector<Candidate>& ordered, std::size_t wanted, float diversity) {
+  const float best = ordered.empty() ? 1 : ordered.front().hit.score, worst = ordered.empty() ? 0 : ordered.back().hit.score;
+  const auto relevance = [&](const Candidate& one) { return best > worst ? (one.hit.score - worst) / (best - worst) : 1.0f; };
+  for (std::size_t i = 1; i < std::min(wanted, ordered.size()); ++i) {
+    auto chosen = i;
+    float chosen_value = -1e9f;
+    for (std::size_t j = i; j < ordered.size(); ++j) {
+      float likeness = 0;
+      for (std::size_t p = 0; p < i; ++p) {
+        const float norm = std::sqrt(Dot(ordered[j].vector, ordered[j].vector) * Dot(ordered[p].vector, ordered[p].vector));
+        if (norm > 0) likeness = std::max(likeness, Dot(ordered[j].vector, ordered[p].vector) / norm);
       }
-      std::rotate(ordered.begin() + static_cast<std::ptrdiff_t>(i), ordered.begin() + static_cast<std::ptrdiff_t>(chosen), ordered.begin() + static_cast<std::ptrdiff_t>(chosen) + 1);
+      const float value = (1 - diversity) * relevance(ordered[j]) - diversity * likeness;
+      if (value > chosen_value) {
+        chosen_value = value;
+        chosen = j;
+      }
     }
+    std::rotate(ordered.begin() + static_cast<std::ptrdiff_t>(i), ordered.begin() + static_cast<std::ptrdiff_t>(chosen), ordered.begin() + static_cast<std::ptrdiff_t>(chosen) + 1);
   }
+}
+
+}  // namespace
+
+std::size_t DepthOf(const IndexQuery& query) {
+  // As the embedded index: deep enough that what is second-rate in one list and first-rate in the other is seen, and more where something is taken away later.
+  const auto wanted = query.offset + query.k;
+  return std::min(kMaxWindow, (HasBoth(query) || query.per_group || query.diversity > 0) ? std::max<std::size_t>(50, 4 * wanted) : wanted);
+}
+
+std::size_t VectorDepthOf(const IndexQuery& query) {
+  if (query.diversity > 0) return kMaxWindow;
+  return query.rerank == Rerank::kNeighbours && HasBoth(query) ? kRerankedDepth : 0;
+}
+
+IndexResult Combine(const IndexQuery& query, std::vector<ListedHit> words, std::vector<ListedHit> vectors) {
+  auto ordered = Fuse(query, words, vectors);
+  switch (query.rerank) {
+    case Rerank::kNone: break;
+    case Rerank::kNeighbours:
+      if (HasBoth(query)) ByNeighbours(ordered);
+  }
+  const auto wanted = query.offset + query.k;
+  if (query.diversity > 0) Diversify(ordered, wanted, query.diversity);
   IndexResult out;
   std::map<std::string, std::size_t> of_group;
   std::size_t kept = 0;
@@ -87,6 +126,7 @@ IndexResult Combine(const IndexQuery& query, std::vector<ListedHit> words, std::
     if (query.per_group && !one.hit.group.empty() && ++of_group[one.hit.group] > query.per_group) one.why.cut = "per_group";
     else if (kept >= wanted) one.why.cut = "k";
     else if (kept++ >= query.offset) out.hits.push_back(one.hit);
+    else one.why.cut = "offset";
     if (query.explain) out.explanations.emplace_back(one.hit.id, one.why);
   }
   return out;

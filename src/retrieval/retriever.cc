@@ -87,6 +87,11 @@ float DotQuantised(std::span<const float> a, std::span<const std::int8_t> b) {
   return sum / 254.0f;
 }
 
+IndexQuery HybridQuery(std::string text, std::vector<float> vector, std::size_t k) {
+  // Ranks, not scores: nothing has to be known of how an embedder spreads its cosines. Measured in docs/evaluation.md.
+  return {.text = std::move(text), .vector = std::move(vector), .k = k, .fusion = Fusion::kReciprocalRank, .rerank = Rerank::kNeighbours};
+}
+
 Retriever::Retriever(data::Store& store, std::function<OpenIndex()> index) : store_(store), index_(std::move(index)) {}
 
 Retrieved Retriever::Retrieve(const Context& ctx, const std::string& asked, const RetrieveOptions& options) const {
@@ -103,12 +108,19 @@ Retrieved Retriever::Retrieve(const Context& ctx, const std::string& asked, cons
   std::vector<Candidate> found;
   {
     const auto searching = ctx.Child("search");
-    IndexQuery search{.text = options.with_evidence ? PlainWords(query) : query, .vector = embedding, .k = candidates, .offset = options.offset, .filter = options.filter, .groups = options.documents};
+    auto search = HybridQuery(options.with_evidence ? PlainWords(query) : query, embedding, candidates);
+    search.offset = options.offset;
+    search.filter = options.filter;
+    search.groups = options.documents;
+    search.explain = options.explain;
     search.per_group = options.per_document;
     search.diversity = options.diversity;
     search.facets = options.facets;
-    auto [hits, facets, explanations] = searched.index->Search(ctx.principal(), search);
-    out.facets = std::move(facets);
+    auto result = searched.index->Search(ctx.principal(), search);
+    const auto& hits = result.hits;
+    out.facets = std::move(result.facets);
+    out.readable = result.readable;
+    out.allowed = result.allowed;
     searching.span().Set("hits", static_cast<std::int64_t>(hits.size()));
     // BM25 alone has no upper end.
     const float unit = embedding.empty() && !hits.empty() ? hits.front().score : 1.0f;
@@ -136,6 +148,11 @@ Retrieved Retriever::Retrieve(const Context& ctx, const std::string& asked, cons
         out.passages.push_back({chunk->id, document->id, document->uri, document->title, chunk->heading, document->version, document->source, chunk->begin_byte, chunk->end_byte, std::move(chunk->text),
                                 hit.score / unit, hit.vector_score, hit.bm25});
         if (options.with_evidence) found.push_back({std::move(sentences), std::move(chunk->sentences)});
+      }
+      for (auto& [id, why] : result.explanations) {
+        const auto chunk = tx.Get<Chunk>(id);
+        const auto document = chunk ? tx.Get<Document>(chunk->document) : std::nullopt;
+        if (document && ctx.principal().MayRead(document->label)) out.candidates.push_back({id, document->id, document->uri, document->title, std::move(why)});
       }
     });
   }

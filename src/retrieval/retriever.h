@@ -42,6 +42,16 @@ struct Evidence {
 };
 TENFOLD_DESCRIBE(Evidence, (passage), (begin), (end), (text), (score))
 
+/// One that was looked at, and how it came to its place.
+struct ExplainedCandidate {
+  std::string chunk;
+  std::string document;
+  std::string uri;
+  std::string title;
+  HitExplanation why;
+};
+TENFOLD_DESCRIBE(ExplainedCandidate, (chunk), (document), (uri), (title), (why))
+
 struct Retrieved {
   std::vector<FoundPassage> passages;  ///< best first
   std::vector<Evidence> evidence;      ///< best first
@@ -51,8 +61,11 @@ struct Retrieved {
   double coverage = 0;                 ///< weighted share of the question's words in the best passage
   std::int64_t commit = 0;
   std::map<std::string, std::vector<FacetCount>> facets = {};
+  std::vector<ExplainedCandidate> candidates = {};  ///< with RetrieveOptions::explain: in the order of the list, the passages and what was cut
+  std::int64_t readable = 0;  ///< with explain: passages that the caller may read
+  std::int64_t allowed = 0;   ///< with explain: of them those that `documents` and `filter` let through
 };
-TENFOLD_DESCRIBE(Retrieved, (passages), (evidence), (support), (passage_cosine), (sentence_cosine), (coverage), (commit), (facets))
+TENFOLD_DESCRIBE(Retrieved, (passages), (evidence), (support), (passage_cosine), (sentence_cosine), (coverage), (commit), (facets), (candidates), (readable), (allowed))
 
 struct RetrieveOptions {
   std::size_t k = 4;
@@ -68,7 +81,12 @@ struct RetrieveOptions {
   std::size_t per_document = 0;  ///< at most so many passages of one document; 0: no limit
   float diversity = 0;     ///< as IndexQuery::diversity
   std::vector<std::string> facets = {};  ///< as IndexQuery::facets
+  bool explain = false;
 };
+
+/// The query for `k` passages as the retriever asks it of its index: how both lists are fused and re-ranked is chosen here, for whoever measures or compares searches too.
+/// An empty `vector` searches words alone.
+IndexQuery HybridQuery(std::string text, std::vector<float> vector, std::size_t k);
 
 /// Threads: safe; the calling thread computes.
 class Retriever {

@@ -45,6 +45,13 @@ enum class Fusion : std::uint8_t {
 };
 BOOST_DESCRIBE_ENUM(Fusion, kWeightedSum, kReciprocalRank)
 
+/// What is done to the fused list's head, of words and vectors together.
+enum class Rerank : std::uint8_t {
+  kNone,
+  kNeighbours,  ///< by how good those are that resemble it: reranker.h. Back ends that do not give their vectors back leave the list as it is
+};
+BOOST_DESCRIBE_ENUM(Rerank, kNone, kNeighbours)
+
 struct FacetCount {
   Json value;
   std::int64_t count = 0;
@@ -60,6 +67,7 @@ struct IndexQuery {
   std::optional<std::vector<std::string>> groups = {};  ///< only records of these groups
   Fusion fusion = Fusion::kReciprocalRank;
   float vector_weight = 0.5f;     ///< 0..1, of the vector's list; the rest is that of words
+  Rerank rerank = Rerank::kNone;
   float diversity = 0;            ///< 0..1: maximal marginal relevance with lambda = 1 - diversity. Source: Carbonell & Goldstein, SIGIR 1998
   std::size_t per_group = 0;      ///< at most so many records of one group; 0: no limit
   std::vector<std::string> facets = {};  ///< metadata keys whose values are counted over everything that is allowed
@@ -72,10 +80,11 @@ struct HitExplanation {
   std::int64_t vector_rank = 0;
   double word_score = 0;         ///< BM25
   double vector_score = 0;       ///< by the metric
-  double fused = 0;
-  std::string cut;               ///< empty, or why it was left out: "per_group", "diversity", "k"
+  double fused = 0;              ///< of both lists
+  double reranked = 0;           ///< after IndexQuery::rerank; without it as fused
+  std::string cut;               ///< empty, or why it is not among the hits: "per_group", "k", or "offset" for what an earlier page shows
 };
-TENFOLD_DESCRIBE(HitExplanation, (word_rank), (vector_rank), (word_score), (vector_score), (fused), (cut))
+TENFOLD_DESCRIBE(HitExplanation, (word_rank), (vector_rank), (word_score), (vector_score), (fused), (reranked), (cut))
 
 struct IndexHit {
   std::string id;
@@ -88,7 +97,9 @@ struct IndexHit {
 struct IndexResult {
   std::vector<IndexHit> hits;  ///< best first; equal scores by id
   std::map<std::string, std::vector<FacetCount>> facets;  ///< most frequent first, at most 100 values a key
-  std::vector<std::pair<std::string, HitExplanation>> explanations;  ///< with `explain`: every candidate of both lists, by id
+  std::vector<std::pair<std::string, HitExplanation>> explanations;  ///< with `explain`: every candidate of both lists by its id, in the order of the final list
+  std::int64_t readable = 0;  ///< with `explain`, of the embedded index: records that the reader may find
+  std::int64_t allowed = 0;   ///< of them those that filter and groups let through: no other was a candidate
 };
 
 struct NamespaceInfo {
