@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "app/backup.h"
+#include "app/eval_retrieval.h"
 #include "app/evaluate.h"
 #include "app/example.h"
 #include "app/operations.h"
@@ -24,6 +25,7 @@ struct Options {
   bool decline = false, dry_run = false, full = false;
   std::uint32_t k = 5;
   std::uint32_t chunk_tokens = 0;
+  EvalRetrievalRequest eval;
 };
 
 struct Call {
@@ -227,7 +229,15 @@ void Explain(const Call& call) {
   call.Print(pedigree, interface::PedigreeInWords(pedigree));
 }
 
+void EvalRetrieval(const Call& call) {
+  auto request = call.options.eval;
+  request.user = call.options.user;
+  const auto report = EvaluateRetrieval(call.on, call.ctx, request, [&](std::string_view line) { call.say(CommandOutput::kProgress, line); });
+  call.Print(ToJson(report), ReportInWords(report));
+}
+
 void Eval(const Call& call) {
+  if (call.options.path.empty()) throw Error(Code::kInvalidArgument, "eval needs a file of questions, such as examples/shop/questions.yaml; see 'tenfold eval --help'");
   const auto report = Evaluate(call.on, call.ctx, call.options.path, [&](const EvalResult& result) {
     call.say(CommandOutput::kProgress, (result.passed ? "ok    " : "WRONG ") + result.id + "  " + result.question.substr(0, 70) + (result.passed ? "" : "  -- " + result.failure) + "\n");
   });
@@ -463,7 +473,17 @@ void Define(CLI::App& app, Options& options, CommandFunction& chosen) {
   ask->add_option("text", options.text, "the question")->required();
   ask->add_option("--user", options.user, "as this user; default: the system, which sees everything");
   add(app, "explain", "how an answer came about", Explain)->add_option("id", options.id, "the answer")->required();
-  add(app, "eval", "ask every question of a file and score the answers", Eval)->add_option("file", options.path, "e.g. examples/shop/questions.yaml")->required();
+  auto* eval = add(app, "eval", "ask every question of a file and score the answers; 'eval retrieval' scores search alone", Eval);
+  eval->add_option("file", options.path, "e.g. examples/shop/questions.yaml");
+  eval->callback([&chosen, eval] {
+    if (eval->get_subcommands().empty()) chosen = Eval;
+  });
+  auto* judged = add(*eval, "retrieval", "how good search is on judged topics, stage by stage: nDCG@10, MRR@10, recall, with 95 % intervals", EvalRetrieval);
+  judged->add_option("--topics", options.eval.topics, "topics: TREC's <top>, a JSON object a line (BEIR), or id TAB text");
+  judged->add_option("--qrels", options.eval.qrels, "judgements: topic, iteration, document, grade (TREC) or topic, document, grade (BEIR); grades above 0 are relevant");
+  judged->add_option("--documents", options.eval.documents, "a collection to search: TREC's <DOC>, or a JSON object a line (BEIR). It is indexed in memory, its vectors are kept in the data folder. Without it: the data folder's own documents, judged by URI or id");
+  judged->add_option("--questions", options.eval.questions, "instead of topics and qrels: questions whose cited documents are the relevant ones, as examples/shop/questions.yaml");
+  judged->add_option("--user", options.user, "ask as this user (default: who --questions names, else who sees everything)");
   auto* versions = group("versions", "versions of what shapes an answer");
   add(*versions, "list", "all versions, and which is live", ListVersions);
   add(*versions, "show", "what a version holds", ShowVersion)->add_option("id", options.id, "the version's full id, or an alias (default live)");

@@ -88,7 +88,7 @@ std::vector<retrieval::LabelledQuery> LabelledQuestions(const std::filesystem::p
   std::vector<retrieval::LabelledQuery> out;
   for (auto& question : LoadQuestions(file)) {
     if (question.cite.empty() && question.cite_all.empty()) continue;
-    retrieval::LabelledQuery query{std::move(question.question), std::move(question.cite)};
+    retrieval::LabelledQuery query{std::move(question.question), std::move(question.cite), std::move(question.id), std::move(question.user)};
     for (auto& uri : question.cite_all) query.relevant.push_back(std::move(uri));
     out.push_back(std::move(query));
   }

@@ -159,9 +159,19 @@ std::optional<int> RunInServer(const std::filesystem::path& home, const std::vec
 
 /// Paths are said relative to where the user stands, which is not where the server does.
 std::vector<std::string> WithAbsolutePaths(std::vector<std::string> arguments) {
+  static constexpr std::string_view kFileOptions[] = {"--questions", "--topics", "--qrels", "--documents"};
+  const auto absolute = [](std::string_view path) { return std::filesystem::absolute(path).string(); };
   for (std::size_t i = 1; i < arguments.size(); ++i) {
-    if (arguments[i].starts_with("folder:")) arguments[i] = "folder:" + std::filesystem::absolute(arguments[i].substr(7)).string();
-    else if ((arguments[0] == "backup" || arguments[0] == "eval" || (arguments[0] == "chunks" && arguments[i - 1] != "--chunker") || (arguments[0] == "versions" && i > 1 && arguments[1] == "create") || arguments[i - 1] == "--questions") && !arguments[i].starts_with('-') && arguments[i - 1] != "--home" && arguments[i - 1] != "--note") arguments[i] = std::filesystem::absolute(arguments[i]).string();
+    auto& argument = arguments[i];
+    const auto& before = arguments[i - 1];
+    if (argument.starts_with("folder:")) argument = "folder:" + absolute(argument.substr(7));
+    for (const auto option : kFileOptions) {
+      if (before == option) argument = absolute(argument);
+      else if (argument.starts_with(std::string(option) + "=")) argument = std::string(option) + "=" + absolute(argument.substr(option.size() + 1));
+    }
+    if (argument.starts_with('-') || before == "--home" || before == "--note") continue;
+    const auto& command = arguments[0];
+    if (command == "backup" || (command == "eval" && arguments[1] != "retrieval") || (command == "chunks" && before != "--chunker") || (command == "versions" && i > 1 && arguments[1] == "create")) argument = absolute(argument);
   }
   return arguments;
 }

@@ -13,6 +13,10 @@ JsonObject SearchedMetadata(const Document& document) {
   return out;
 }
 
+IndexRecord RecordOf(const Chunk& chunk, const std::string& label, const std::string& title, const JsonObject& metadata) {
+  return {chunk.id, chunk.document, label, title, chunk.heading, chunk.context.empty() ? chunk.text : chunk.context + "\n" + chunk.text, chunk.embedding, metadata};
+}
+
 ChunkIndex::ChunkIndex(std::size_t dim, std::string generation) : generation_(std::move(generation)), shard_(dim, Metric::kCosine) {}
 
 data::Commit ChunkIndex::commit() const {
@@ -78,8 +82,6 @@ void ChunkIndex::Apply(std::span<const data::Change> changes, data::ReadTx& tx) 
   commit_ = tx.commit();
 }
 
-void ChunkIndex::Put(const Chunk& chunk, const Shared& shared) {
-  shard_.Put({chunk.id, chunk.document, shared.label, shared.title, chunk.heading, chunk.context.empty() ? chunk.text : chunk.context + "\n" + chunk.text, chunk.embedding, shared.metadata});
-}
+void ChunkIndex::Put(const Chunk& chunk, const Shared& shared) { shard_.Put(RecordOf(chunk, shared.label, shared.title, shared.metadata)); }
 
 }  // namespace tenfold::retrieval

@@ -18,6 +18,9 @@ namespace tenfold::retrieval {
 /// metadata has keys of these names.
 JsonObject SearchedMetadata(const Document& document);
 
+/// A passage as it is searched; `label`, `title` and `metadata` are its document's.
+IndexRecord RecordOf(const Chunk& chunk, const std::string& label, const std::string& title, const JsonObject& metadata);
+
 /// Threads: all methods are safe; searches run side by side.
 class ChunkIndex : public data::Follower {
  public:

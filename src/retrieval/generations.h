@@ -76,6 +76,8 @@ TENFOLD_DESCRIBE(GenerationComparison, (a), (b), (queries), (labelled), (overlap
 struct LabelledQuery {
   std::string query;
   std::vector<std::string> relevant;  ///< Document::uri; empty: not labelled
+  std::string id = {};    ///< of a file of questions
+  std::string user = {};  ///< who asks it there
 };
 
 /// All generations of one store, each with its index in memory. Threads: all methods are safe.
