@@ -140,10 +140,14 @@ std::vector<Stage> StagesOf(const AskIndex& ask, bool with_vectors) {
   std::vector<Stage> out{stage("words", "BM25 alone", [](IndexQuery& query) { query.vector.clear(); })};
   if (!with_vectors) return out;
   out.push_back(stage("vectors", "embeddings alone", [](IndexQuery& query) { query.text.clear(); }));
-  out.push_back(stage("rrf", "both, fused by rank", [](IndexQuery& query) { query.fusion = retrieval::Fusion::kReciprocalRank, query.rerank = retrieval::Rerank::kNone; }));
-  out.push_back(stage("weighted", "both, fused by scaled scores", [](IndexQuery& query) { query.fusion = retrieval::Fusion::kWeightedSum, query.rerank = retrieval::Rerank::kNone; }));
-  out.push_back(stage("weighted+rerank", "the same, re-ranked by neighbours", [](IndexQuery& query) { query.fusion = retrieval::Fusion::kWeightedSum, query.rerank = retrieval::Rerank::kNeighbours; }));
-  out.push_back(stage("default", "as search answers: rrf, re-ranked by neighbours", [](IndexQuery&) {}));
+  using retrieval::Fusion, retrieval::Rerank;
+  const auto fused = [&](std::string name, std::string what, Fusion fusion, Rerank rerank) {
+    out.push_back(stage(std::move(name), std::move(what), [fusion, rerank](IndexQuery& query) { query.fusion = fusion, query.rerank = rerank; }));
+  };
+  fused("rrf", "both, fused by rank", Fusion::kReciprocalRank, Rerank::kNone);
+  fused("weighted", "both, fused by scaled scores", Fusion::kWeightedSum, Rerank::kNone);
+  fused("fused", "both, fused by ranks and scores", Fusion::kRanksAndScores, Rerank::kNone);
+  out.push_back(stage("default", "as search answers: fused by ranks and scores, re-ranked by neighbours", [](IndexQuery&) {}));
   return out;
 }
 

@@ -31,6 +31,15 @@ void Sort(std::vector<Candidate>& candidates) {
 
 bool HasBoth(const IndexQuery& query) { return !query.text.empty() && !query.vector.empty(); }
 
+float PartOf(Fusion fusion, float by_rank, float by_score) {
+  switch (fusion) {
+    case Fusion::kWeightedSum: return by_score;
+    case Fusion::kReciprocalRank: return by_rank;
+    case Fusion::kRanksAndScores: return 0.5f * (by_rank + by_score);
+  }
+  return 0;
+}
+
 /// Both lists as one, highest fused score first.
 std::vector<Candidate> Fuse(const IndexQuery& query, std::vector<ListedHit>& words, std::vector<ListedHit>& vectors) {
   std::map<std::string, Candidate> found;
@@ -46,9 +55,9 @@ std::vector<Candidate> Fuse(const IndexQuery& query, std::vector<ListedHit>& wor
       (is_vector ? one.hit.vector_score : one.hit.bm25) = list[i].score;
       (is_vector ? one.why.vector_rank : one.why.word_rank) = static_cast<std::int64_t>(i) + 1;
       (is_vector ? one.why.vector_score : one.why.word_score) = list[i].score;
+      const float by_rank = 61.0f / static_cast<float>(61 + i), by_score = best > worst ? (list[i].score - worst) / (best - worst) : 1.0f;
       if (!both) one.hit.score = list[i].score;
-      else if (query.fusion == Fusion::kReciprocalRank) one.hit.score += weight * 61.0f / static_cast<float>(61 + i);
-      else one.hit.score += weight * (best > worst ? (list[i].score - worst) / (best - worst) : 1.0f);
+      else one.hit.score += weight * PartOf(query.fusion, by_rank, by_score);
     }
   };
   take(words, 1 - vector_weight, false);

@@ -14,8 +14,8 @@ struct ListedHit {
   float score = 0;
   std::vector<float> vector = {};  ///< only of the first VectorDepthOf of a list
 };
-/// Of how many hits of each list Combine makes use of the vectors. Re-ranking reads the fused list's first 50 (reranker.h), and whatever is there stands among the first 200 of
-/// a list: by reciprocal rank, the 50 best of one list have at least 61/110 of a half each, which a hit below place 160 in both cannot reach.
+/// Of how many hits of each list Combine makes use of the vectors. Re-ranking reads the fused list's first 50 (reranker.h), and what comes there stands among the first 200 of a
+/// list: by reciprocal rank, the 50 best of one list have at least 61/110 of a half each, which a hit below place 160 in both cannot reach.
 std::size_t VectorDepthOf(const IndexQuery& query);
 /// How deep each list must be for `query` to be answered from it. Where something is taken away later (per_group) and too few are left, ask for more.
 std::size_t DepthOf(const IndexQuery& query);

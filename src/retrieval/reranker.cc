@@ -23,15 +23,7 @@ float Dot(std::span<const float> a, std::span<const float> b) {
   return sum;
 }
 
-/// To 0..1; all equal: all 1.
-void Scale(std::span<float> values) {
-  if (values.empty()) return;
-  const auto [least, most] = std::minmax_element(values.begin(), values.end());
-  const float low = *least, range = *most - *least;
-  for (auto& value : values) value = range > 0 ? (value - low) / range : 1;
-}
-
-/// [n, n] cosines to the fourth power; 0 for opposites and for what has no vector.
+/// [n, n] cosines; 0 for opposites and for what has no vector.
 std::vector<float> LikenessOf(std::span<const std::span<const float>> vectors) {
   const auto n = vectors.size();
   std::vector<float> norms(n), out(n * n, 0.0f);
@@ -39,8 +31,7 @@ std::vector<float> LikenessOf(std::span<const std::span<const float>> vectors) {
   for (std::size_t i = 0; i < n; ++i)
     for (std::size_t j = i + 1; j < n; ++j) {
       if (norms[i] <= 0 || norms[j] <= 0) continue;
-      const float cosine = std::max(0.0f, Dot(vectors[i], vectors[j]) / (norms[i] * norms[j])), square = cosine * cosine;
-      out[i * n + j] = out[j * n + i] = square * square;
+      out[i * n + j] = out[j * n + i] = std::max(0.0f, Dot(vectors[i], vectors[j]) / (norms[i] * norms[j]));
     }
   return out;
 }
@@ -52,17 +43,12 @@ std::vector<float> RankByNeighbours(std::span<const float> scores, std::span<con
   std::vector<float> out(scores.begin(), scores.end());
   const auto n = std::min(scores.size(), options.window);
   if (n < 3) return out;  // of two, each is the other's only neighbour: nothing to learn
-  const float low = scores[n - 1], range = scores[0] - low;
-  if (!(range > 0)) return out;
-  std::vector<float> own(scores.begin(), scores.begin() + static_cast<std::ptrdiff_t>(n));
-  Scale(own);
   const auto likeness = LikenessOf(vectors.first(n));
-  auto smoothed = own;
   std::vector<std::pair<float, float>> near;  // likeness, score
   for (std::size_t i = 0; i < n; ++i) {
     near.clear();
     for (std::size_t j = 0; j < n; ++j)
-      if (likeness[i * n + j] > 0) near.emplace_back(likeness[i * n + j], own[j]);
+      if (likeness[i * n + j] > 0) near.emplace_back(likeness[i * n + j], scores[j]);
     const auto count = std::min(near.size(), options.neighbours);
     std::partial_sort(near.begin(), near.begin() + static_cast<std::ptrdiff_t>(count), near.end(), std::greater<>());
     float sum = 0, weights = 0;
@@ -70,10 +56,8 @@ std::vector<float> RankByNeighbours(std::span<const float> scores, std::span<con
       sum += near[j].first * near[j].second;
       weights += near[j].first;
     }
-    if (weights > 0) smoothed[i] = sum / weights;
+    if (weights > 0) out[i] = (1 - options.weight) * scores[i] + options.weight * sum / weights;
   }
-  Scale(smoothed);
-  for (std::size_t i = 0; i < n; ++i) out[i] = low + range * ((1 - options.weight) * own[i] + options.weight * smoothed[i]);
   return out;
 }
 

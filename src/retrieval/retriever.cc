@@ -88,8 +88,8 @@ float DotQuantised(std::span<const float> a, std::span<const std::int8_t> b) {
 }
 
 IndexQuery HybridQuery(std::string text, std::vector<float> vector, std::size_t k) {
-  // Ranks, not scores: nothing has to be known of how an embedder spreads its cosines. Measured in docs/evaluation.md.
-  return {.text = std::move(text), .vector = std::move(vector), .k = k, .fusion = Fusion::kReciprocalRank, .rerank = Rerank::kNeighbours};
+  // Neither ranks alone, which forget by how much the best one leads, nor scores alone, which one stray value stretches: docs/evaluation.md has the figures.
+  return {.text = std::move(text), .vector = std::move(vector), .k = k, .fusion = Fusion::kRanksAndScores, .rerank = Rerank::kNeighbours};
 }
 
 Retriever::Retriever(data::Store& store, std::function<OpenIndex()> index) : store_(store), index_(std::move(index)) {}

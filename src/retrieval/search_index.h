@@ -42,8 +42,9 @@ struct IndexChange {
 enum class Fusion : std::uint8_t {
   kWeightedSum,     ///< of both scores, each scaled by the scores of its own list
   kReciprocalRank,  ///< of ranks. Source: Cormack, Clarke & Büttcher, SIGIR 2009
+  kRanksAndScores,  ///< the mean of the two: ranks say where both lists agree, scores by how much one leads
 };
-BOOST_DESCRIBE_ENUM(Fusion, kWeightedSum, kReciprocalRank)
+BOOST_DESCRIBE_ENUM(Fusion, kWeightedSum, kReciprocalRank, kRanksAndScores)
 
 /// What is done to the fused list's head, of words and vectors together.
 enum class Rerank : std::uint8_t {
