@@ -113,26 +113,29 @@ struct IndexShard::Parts {
     return query.filter.is_all() ? allowed : metadata.Select(query.filter, allowed);
   }
 
-  std::vector<ListedHit> Listed(const std::vector<Hit>& hits) const {
+  /// With their vectors, as far as they have one, the first `with_vectors`.
+  std::vector<ListedHit> Listed(std::span<const Hit> hits, std::size_t with_vectors) const {
     std::vector<ListedHit> out;
     out.reserve(hits.size());
     for (const auto& hit : hits) {
       const auto& row = rows[hit.row];
-      out.push_back({*row.id, row.group ? row.group->first : std::string(), hit.score});
+      auto& listed = out.emplace_back(ListedHit{*row.id, row.group ? row.group->first : std::string(), hit.score});
+      if (out.size() > with_vectors || !with_vector.Test(hit.row)) continue;
+      const auto vector = vectors->Get(hit.row);
+      listed.vector.assign(vector.begin(), vector.end());
     }
     return out;
   }
 
   /// The first `depth` of what `search(depth)` gives, equal scores in order of id, also where the cut goes through them.
   template <class F>
-  std::vector<ListedHit> InOrder(std::size_t depth, F&& search) const {
+  std::vector<ListedHit> InOrder(std::size_t depth, std::size_t with_vectors, F&& search) const {
     auto asked = depth + 8;
     auto hits = search(asked);
     while (hits.size() == asked && hits[depth - 1].score == hits.back().score && asked < depth + kMostEquals) hits = search(asked = depth + 2 * (asked - depth));
-    auto out = Listed(hits);
-    std::sort(out.begin(), out.end(), [](const ListedHit& a, const ListedHit& b) { return a.score != b.score ? a.score > b.score : a.id < b.id; });
-    if (out.size() > depth) out.resize(depth);
-    return out;
+    std::sort(hits.begin(), hits.end(), [&](const Hit& a, const Hit& b) { return a.score != b.score ? a.score > b.score : *rows[a.row].id < *rows[b.row].id; });
+    if (hits.size() > depth) hits.resize(depth);
+    return Listed(hits, with_vectors);
   }
 
   IndexResult InOrderOfId(const Bitmap& allowed, const IndexQuery& query) const {
@@ -223,13 +226,10 @@ IndexResult IndexShard::Search(const Principal& reader, const IndexQuery& query)
     allowed_vectors.And(p.with_vector);
     const auto wanted = query.offset + query.k;
     for (auto depth = DepthOf(query);; depth *= 4) {
-      std::vector<ListedHit> by_words, by_vector;
-      if (!query.text.empty()) by_words = p.InOrder(depth, [&](std::size_t k) { return p.words.Search(query.text, allowed, k); });
-      if (!query.vector.empty() && p.vectors) by_vector = p.InOrder(depth, [&](std::size_t k) { return p.vectors->Search(query.vector, allowed_vectors, k); });
       const auto with_vectors = VectorDepthOf(query);
-      for (auto* list : {&by_words, &by_vector})
-        for (auto& hit : std::span(*list).first(std::min(with_vectors, list->size())))
-          if (const auto row = *p.FindRow(hit.id); p.with_vector.Test(row)) hit.vector.assign(p.vectors->Get(row).begin(), p.vectors->Get(row).end());
+      std::vector<ListedHit> by_words, by_vector;
+      if (!query.text.empty()) by_words = p.InOrder(depth, with_vectors, [&](std::size_t k) { return p.words.Search(query.text, allowed, k); });
+      if (!query.vector.empty() && p.vectors) by_vector = p.InOrder(depth, with_vectors, [&](std::size_t k) { return p.vectors->Search(query.vector, allowed_vectors, k); });
       const bool has_more = by_words.size() == depth || by_vector.size() == depth;
       out = Combine(query, std::move(by_words), std::move(by_vector));
       // What was taken away from the lists may have left too few.

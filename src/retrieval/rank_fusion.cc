@@ -25,8 +25,16 @@ struct Candidate {
   HitExplanation why;
 };
 
+/// Highest score first, equal scores by id. Candidates are large: their places are sorted, and each is moved once.
 void Sort(std::vector<Candidate>& candidates) {
-  std::sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) { return a.hit.score != b.hit.score ? a.hit.score > b.hit.score : a.hit.id < b.hit.id; });
+  std::vector<const Candidate*> order;
+  order.reserve(candidates.size());
+  for (const auto& one : candidates) order.push_back(&one);
+  std::sort(order.begin(), order.end(), [](const Candidate* a, const Candidate* b) { return a->hit.score != b->hit.score ? a->hit.score > b->hit.score : a->hit.id < b->hit.id; });
+  std::vector<Candidate> sorted;
+  sorted.reserve(order.size());
+  for (const auto* one : order) sorted.push_back(std::move(candidates[static_cast<std::size_t>(one - candidates.data())]));
+  candidates = std::move(sorted);
 }
 
 bool HasBoth(const IndexQuery& query) { return !query.text.empty() && !query.vector.empty(); }
@@ -63,6 +71,7 @@ std::vector<Candidate> Fuse(const IndexQuery& query, std::vector<ListedHit>& wor
   take(words, 1 - vector_weight, false);
   take(vectors, vector_weight, true);
   std::vector<Candidate> out;
+  out.reserve(found.size());
   for (auto& [id, one] : found) {
     one.why.fused = one.why.reranked = one.hit.score;
     out.push_back(std::move(one));
