@@ -8,6 +8,7 @@
 #include "app/evaluate.h"
 #include "app/example.h"
 #include "app/operations.h"
+#include "app/search_report.h"
 #include "app/yaml.h"
 #include "base/files.h"
 #include "interface/pedigree.h"
@@ -26,6 +27,11 @@ struct Options {
   std::uint32_t k = 5;
   std::uint32_t chunk_tokens = 0;
   EvalRetrievalRequest eval;
+  std::string filter;
+  std::vector<std::string> facets;
+  std::uint32_t offset = 0, per_document = 0;
+  double diversity = 0;
+  bool explain = false;
 };
 
 struct Call {
@@ -311,10 +317,19 @@ void Promote(const Call& call) { PrintMove(call, call.on.registry->Promote(call.
 void Rollback(const Call& call) { PrintMove(call, call.on.registry->Rollback(call.ctx, call.options.alias)); }
 
 void Search(const Call& call) {
-  const auto response = call.on.Search(AsUser(call), {.query = call.options.text, .k = call.options.k});
-  std::string text;
-  for (const auto& hit : response.hits) text += hit.document.title + " (" + hit.document.uri + ")\n  " + hit.text.substr(0, 300) + "\n\n";
-  call.Print(ToJson(response), text.empty() ? "nothing found\n" : text);
+  const auto& options = call.options;
+  // The same checks as of POST /v1/search, whose body this is.
+  JsonObject body{{"query", options.text}, {"k", options.k}, {"offset", options.offset}, {"per_document", options.per_document}, {"diversity", options.diversity}, {"explain", options.explain}};
+  if (!options.facets.empty()) body["facets"] = ToJson(options.facets);
+  if (!options.filter.empty()) {
+    try {
+      body["filter"] = JsonObject{{"metadata", ParseJson(options.filter)}};
+    } catch (const Error& e) {
+      throw Error(Code::kInvalidArgument, "--filter: " + e.message() + "; a filter is JSON such as '{\"media_type\": \"text/markdown\"}'");
+    }
+  }
+  const auto response = call.on.Search(AsUser(call), FromJson<SearchRequest>(body));
+  call.Print(ToJson(response), ReportInWords(response));
 }
 
 void ListGenerations(const Call& call) {
@@ -468,6 +483,12 @@ void Define(CLI::App& app, Options& options, CommandFunction& chosen) {
   auto* search = add(app, "search", "passages that answer a query", Search);
   search->add_option("text", options.text, "what to look for")->required();
   search->add_option("-k", options.k, "how many (default 5)");
+  search->add_option("--offset", options.offset, "how many to pass over");
+  search->add_option("--filter", options.filter, "conditions on metadata, source, uri, media_type and updated, as JSON: {\"year\": {\"$gte\": 2020}}");
+  search->add_option("--facet", options.facets, "count the values of this metadata key; may be said more than once")->take_all();
+  search->add_option("--per-document", options.per_document, "at most so many passages of one document");
+  search->add_option("--diversity", options.diversity, "0: the best passages; towards 1: passages less like each other");
+  search->add_flag("--explain", options.explain, "every candidate: both ranks and scores, fused, re-ranked, and why it was cut");
   search->add_option("--user", options.user, "as this user sees it");
   auto* ask = add(app, "ask", "ask the assistant", Ask);
   ask->add_option("text", options.text, "the question")->required();

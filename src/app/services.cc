@@ -154,6 +154,7 @@ SearchResponse Services::Search(const Context& ctx, const SearchRequest& request
   options.facets = request.facets;
   options.per_document = request.per_document;
   options.diversity = static_cast<float>(request.diversity);
+  options.explain = request.explain;
   if (request.filter) {
     options.documents = request.filter->documents;
     if (!request.filter->metadata.is_null()) options.filter = retrieval::ParseFilter(request.filter->metadata, "filter.metadata");
@@ -162,6 +163,7 @@ SearchResponse Services::Search(const Context& ctx, const SearchRequest& request
   SearchResponse response;
   response.facets = std::move(found.facets);
   response.commit = static_cast<std::uint64_t>(found.commit);
+  if (request.explain) response.explanation = SearchExplanation{found.readable, found.allowed, std::move(found.candidates)};
   for (auto& passage : found.passages) response.hits.push_back({std::move(passage.text), passage.score, {passage.document, passage.uri, passage.title}, {passage.begin, passage.end}});
   return response;
 }

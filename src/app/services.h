@@ -51,12 +51,14 @@ struct SearchRequest {
   std::vector<std::string> facets = {};
   std::uint32_t per_document = 0;
   double diversity = 0;
+  bool explain = false;
 };
 TENFOLD_DESCRIBE(SearchRequest, (query, Required{}, Length{1, 8192}, Doc{"what to look for"}), (k, Range{1, 100}, Doc{"how many passages"}),
                  (offset, Range{0, 9900}, Doc{"how many to pass over: the next page of k begins at offset + k"}), (filter, Doc{"narrows what takes part"}),
                  (facets, Length{0, 16}, Doc{"metadata keys whose values are counted over all that the filter and the caller's rights let through"}),
                  (per_document, Range{0, 100}, Doc{"at most so many passages of one document; 0: no limit"}),
-                 (diversity, Range{0, 1}, Doc{"0: the best passages; towards 1: passages less like each other"}))
+                 (diversity, Range{0, 1}, Doc{"0: the best passages; towards 1: passages less like each other"}),
+                 (explain, Doc{"say of every candidate how it came to its place: both ranks and scores, fused, re-ranked, and why it was cut"}))
 
 struct HitDocument {
   std::string id, uri, title;
@@ -71,12 +73,20 @@ struct Passage {
 };
 TENFOLD_DESCRIBE(Passage, (text), (score), (document), (span))
 
+struct SearchExplanation {
+  std::int64_t readable = 0;  ///< passages that the caller may read
+  std::int64_t allowed = 0;   ///< of them those that the filter lets through: nothing else is a candidate
+  std::vector<retrieval::ExplainedCandidate> candidates;  ///< in the order of the list
+};
+TENFOLD_DESCRIBE(SearchExplanation, (readable), (allowed), (candidates))
+
 struct SearchResponse {
   std::vector<Passage> hits;
   std::map<std::string, std::vector<retrieval::FacetCount>> facets;
   std::uint64_t commit = 0;
+  std::optional<SearchExplanation> explanation = {};  ///< with SearchRequest::explain
 };
-TENFOLD_DESCRIBE(SearchResponse, (hits), (facets), (commit))
+TENFOLD_DESCRIBE(SearchResponse, (hits), (facets), (commit), (explanation))
 
 enum class WithModels : std::uint8_t { kNo, kYes };
 

@@ -118,9 +118,10 @@ void Diversify(std::vector<Candidate>& ordered, std::size_t wanted, float divers
 }  // namespace
 
 std::size_t DepthOf(const IndexQuery& query) {
-  // As the embedded index: deep enough that what is second-rate in one list and first-rate in the other is seen, and more where something is taken away later.
+  // As the embedded index: deep enough that what is second-rate in one list and first-rate in the other is seen, and more where something is taken away later or
+  // is asked what was left out.
   const auto wanted = query.offset + query.k;
-  return std::min(kMaxWindow, (HasBoth(query) || query.per_group || query.diversity > 0) ? std::max<std::size_t>(50, 4 * wanted) : wanted);
+  return std::min(kMaxWindow, (HasBoth(query) || query.per_group || query.diversity > 0 || query.explain) ? std::max<std::size_t>(50, 4 * wanted) : wanted);
 }
 
 std::size_t VectorDepthOf(const IndexQuery& query) {
