@@ -120,6 +120,17 @@ with tempfile.TemporaryDirectory() as root:
     internal = server.ask("POST", "/v1/search", {"query": "goodwill"}, agent)[1]["hits"][0]["document"]["id"]
     check("an internal document does not exist for a customer", server.ask("GET", f"/api/documents/{internal}", key=customer)[0] == 404)
     check("a second scan changes nothing", json.loads(tenfold(home, "ingest", "folder:help", "--json")[1])["unchanged"] == 4)
+    # Search explained, and scored on judged topics by the server that has the folder
+    explain = lambda who: server.ask("POST", "/v1/search", {"query": "goodwill within days", "k": 1, "explain": True}, who)[1]["explanation"]
+    his, hers = explain(customer), explain(agent)
+    check("an explanation has no candidate its reader may not see", "internal/goodwill.txt" not in [c["uri"] for c in his["candidates"]] and his["readable"] + 1 == hers["readable"], (his, hers))
+    check("it says what was cut", [c["why"]["cut"] for c in hers["candidates"]][:2] == ["", "k"], hers)
+    pathlib.Path(root, "topics").write_text("1\treturn within 60 days\n2\tgoodwill of agents\n")
+    pathlib.Path(root, "qrels").write_text("1 0 returns.md 1\n2 0 internal/goodwill.txt 1\n")
+    scores = lambda *more: [stage["recall_10"]["mean"] for stage in json.loads(tenfold(home, "eval", "retrieval", "--topics", "topics", "--qrels", "qrels", "--json", *more)[1])["stages"]]
+    check("search is scored on the folder's own documents", scores() == [1, 1])
+    check("and as a user, who does not find all", scores("--user", "customer@example.com") == [0.5, 0.5])
+    check("judgements without topics are refused", tenfold(home, "eval", "retrieval", "--qrels", "qrels")[0] == 2)
     (help_folder / "access.yaml").write_text('"": internal\n')
     tenfold(home, "ingest", "folder:help")
     check("made internal, it is gone for the customer", hits(server, customer, "return window") == [])
