@@ -215,5 +215,17 @@ TEST(EvalVectors, OfAnInterruptedOrDamagedFileAreMadeAgain) {
   EXPECT_EQ(embedder.embedded, 4);
 }
 
+TEST(EvalVectors, RefuseAPlaceThatIsNoFolder) {
+  const TemporaryFolder folder;
+  LetterEmbedder embedder;
+  WriteFileAtomically(folder.path() / "eval", "a file");
+  try {
+    EvalVectors(folder.path() / "eval", embedder);
+    ADD_FAILURE() << "was not refused";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), Code::kPermissionDenied);
+  }
+}
+
 }  // namespace
 }  // namespace tenfold::app

@@ -30,11 +30,14 @@ EvalVectors::EvalVectors(std::filesystem::path folder, models::Embedder& embedde
   for (const char c : embedder.name())
     if (std::isalnum(static_cast<unsigned char>(c)) || c == '-') name += c;
   file_ = folder / (name.substr(0, 40) + "-" + Sha256Hex(embedder.name()).substr(0, 12) + "-" + std::to_string(embedder.dim()) + ".vectors");
-  std::filesystem::create_directories(folder);
-  if (!std::filesystem::exists(file_)) return;
   const auto record = kKeyBytes + embedder.dim() * sizeof(float);
-  const auto size = std::filesystem::file_size(file_);
-  if (size % record) std::filesystem::resize_file(file_, size - size % record);
+  try {
+    std::filesystem::create_directories(folder);
+    if (!std::filesystem::exists(file_)) return;
+    if (const auto size = std::filesystem::file_size(file_); size % record) std::filesystem::resize_file(file_, size - size % record);
+  } catch (const std::filesystem::filesystem_error& e) {
+    throw Error(Code::kPermissionDenied, "keep vectors in '" + file_.string() + "': " + e.code().message());
+  }
   const auto held = ReadFile(file_, kFileBytes);
   bytes_ = held.size();
   for (std::size_t at = 0; at + record <= held.size(); at += record) {
