@@ -5,7 +5,6 @@
 
 #include "base/crypto.h"
 #include "retrieval/backends/remote.h"
-#include "retrieval/rank_fusion.h"
 
 namespace tenfold::retrieval {
 namespace {
@@ -113,23 +112,14 @@ class PineconeIndex : public SearchIndex {
       conditions.push_back(JsonObject{{"tf_group", JsonObject{{"$in", Texts(*query.groups)}}}});
     }
     if (!query.filter.is_all()) conditions.push_back(Translate(query.filter, false));
-    JsonObject asked{{"vector", std::move(vector)}, {"topK", DepthOf(query)}, {"namespace", name_space}, {"includeMetadata", true}, {"includeValues", query.diversity > 0}};
+    JsonObject asked{{"vector", std::move(vector)}, {"namespace", name_space}, {"includeMetadata", true}, {"includeValues", query.diversity > 0}};
     if (!conditions.empty()) asked["filter"] = JsonObject{{"$and", std::move(conditions)}};
-    const auto answer = Post(ctx, "/query", asked);
-    std::vector<ListedHit> hits;
-    for (const auto& match : answer.at("matches").as_array()) {
-      const auto& fields = match.as_object();
-      ListedHit hit{StringOf(fields, "id"), ""};
-      hit.score = fields.at("score").to_number<float>();
-      if (options_.metric == Metric::kEuclidean) hit.score = -hit.score;  // Pinecone says the squared distance
-      if (const auto* metadata = fields.if_contains("metadata"); metadata && metadata->is_object()) hit.group = StringOf(metadata->get_object(), "tf_group");
-      if (const auto* values = fields.if_contains("values"); values && values->is_array())
-        for (const auto& x : values->get_array()) hit.vector.push_back(x.to_number<float>());
-      hits.push_back(std::move(hit));
-    }
     auto by_vector = query;
     by_vector.text.clear();
-    return Combine(by_vector, {}, std::move(hits));
+    return CombineDeepEnough(by_vector, [&](std::size_t depth) {
+      asked["topK"] = depth;
+      return BothLists{{}, HitsOf(Post(ctx, "/query", asked))};
+    });
   }
 
   std::vector<IndexRecord> Fetch(const Context& ctx, std::string_view name_space, std::span<const std::string> ids) override {
@@ -195,6 +185,21 @@ class PineconeIndex : public SearchIndex {
     }
     return {};
   }
+  std::vector<ListedHit> HitsOf(const JsonObject& answer) const {
+    std::vector<ListedHit> hits;
+    for (const auto& match : answer.at("matches").as_array()) {
+      const auto& fields = match.as_object();
+      ListedHit hit{StringOf(fields, "id"), ""};
+      hit.score = fields.at("score").to_number<float>();
+      if (options_.metric == Metric::kEuclidean) hit.score = -hit.score;  // Pinecone says the squared distance
+      if (const auto* metadata = fields.if_contains("metadata"); metadata && metadata->is_object()) hit.group = StringOf(metadata->get_object(), "tf_group");
+      if (const auto* values = fields.if_contains("values"); values && values->is_array())
+        for (const auto& x : values->get_array()) hit.vector.push_back(x.to_number<float>());
+      hits.push_back(std::move(hit));
+    }
+    return hits;
+  }
+
   static JsonArray Texts(const std::vector<std::string>& texts) {
     JsonArray out;
     for (const auto& text : texts) out.emplace_back(boost::json::string(text));

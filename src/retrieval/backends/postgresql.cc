@@ -7,7 +7,6 @@
 
 #include "data/postgresql_client.h"
 #include "retrieval/backends/remote.h"
-#include "retrieval/rank_fusion.h"
 #include "retrieval/tokenize.h"
 
 namespace tenfold::retrieval {
@@ -109,7 +108,11 @@ std::string ConditionOf(const Filter& filter, Statement& statement) {
   const auto compare = [&](const char* op) {
     const auto& value = filter.values.at(0);
     if (value.is_number()) return "COALESCE(CASE WHEN jsonb_typeof(" + field() + ") = 'number' THEN (metadata->>" + statement.Bind(filter.field) + ")::float8 " + op + " " + statement.Bind(Number(value.to_number<double>())) + "::float8 END, false)";
-    if (value.is_string()) return "COALESCE(CASE WHEN jsonb_typeof(" + field() + ") = 'string' THEN (metadata->>" + statement.Bind(filter.field) + ") COLLATE \"C\" " + op + " " + statement.Bind(std::string(AsView(value.get_string()))) + " END, false)";
+    if (value.is_string()) {
+      const auto name = statement.Bind(filter.field), text = statement.Bind(std::string(AsView(value.get_string())));
+      return "COALESCE(CASE jsonb_typeof(metadata->" + name + ") WHEN 'string' THEN (metadata->>" + name + ") COLLATE \"C\" " + op + " " + text + " WHEN 'array' THEN EXISTS (SELECT 1 FROM jsonb_array_elements_text(metadata->" + name +
+             ") AS one WHERE one COLLATE \"C\" " + op + " " + text + ") END, false)";
+    }
     return std::string("false");
   };
   switch (filter.op) {
@@ -249,28 +252,28 @@ class PostgresqlIndex : public SearchIndex {
     data::PostgresqlTransaction transaction(ctx, client, data::PostgresqlTransaction::Mode::kReadOnly);
     client.RunScript(ctx, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ");
     IndexResult out;
-    const auto limit = std::to_string(DepthOf(query));
     const std::string vector_column = query.diversity > 0 ? ", embedding" : "";
-    if (query.text.empty() && query.vector.empty()) {
-      Statement statement;
-      const auto where = WhereOf(ctx.principal(), name_space, query, statement);
-      const auto rows = client.Run(ctx, "SELECT id, grp FROM " + table_ + where + " ORDER BY id LIMIT " + std::to_string(query.k) + " OFFSET " + std::to_string(query.offset), statement.parameters);
-      for (int r = 0; r < rows.rows(); ++r) out.hits.push_back({rows.text(r, 0), rows.text(r, 1), 0, 0, 0});
-    } else {
-      std::vector<ListedHit> words, vectors;
+    out = CombineDeepEnough(query, [&](std::size_t depth) {
+      BothLists lists;
+      const auto limit = std::to_string(depth);
+      if (query.text.empty() && query.vector.empty()) {
+        Statement statement;
+        const auto where = WhereOf(ctx.principal(), name_space, query, statement);
+        lists.words = HitsOf(client.Run(ctx, "SELECT id, grp, 0" + vector_column + " FROM " + table_ + where + " ORDER BY id LIMIT " + limit, statement.parameters));
+      }
       if (const auto asked = TsQuery(query.text); !asked.empty()) {
         Statement statement;
         const auto where = WhereOf(ctx.principal(), name_space, query, statement);
         const auto terms = statement.Bind(asked) + "::tsquery";
-        words = HitsOf(client.Run(ctx, "SELECT id, grp, ts_rank_cd(words, " + terms + ", 1)" + vector_column + " FROM " + table_ + where + " AND words @@ " + terms + " ORDER BY 3 DESC, id LIMIT " + limit, statement.parameters));
+        lists.words = HitsOf(client.Run(ctx, "SELECT id, grp, ts_rank_cd(words, " + terms + ", 1)" + vector_column + " FROM " + table_ + where + " AND words @@ " + terms + " ORDER BY 3 DESC, id LIMIT " + limit, statement.parameters));
       }
       if (!query.vector.empty()) {
         Statement statement;
         const auto where = WhereOf(ctx.principal(), name_space, query, statement);
-        vectors = HitsOf(client.Run(ctx, "SELECT id, grp, " + ScoreOf(statement.Bind(VectorText(query.vector))) + vector_column + " FROM " + table_ + where + " AND embedding IS NOT NULL ORDER BY 3 DESC, id LIMIT " + limit, statement.parameters));
+        lists.vectors = HitsOf(client.Run(ctx, "SELECT id, grp, " + ScoreOf(statement.Bind(VectorText(query.vector))) + vector_column + " FROM " + table_ + where + " AND embedding IS NOT NULL ORDER BY 3 DESC, id LIMIT " + limit, statement.parameters));
       }
-      out = Combine(query, std::move(words), std::move(vectors));
-    }
+      return lists;
+    });
     for (const auto& facet : query.facets) {
       Statement statement;
       const auto where = WhereOf(ctx.principal(), name_space, query, statement);
@@ -338,7 +341,7 @@ class PostgresqlIndex : public SearchIndex {
 
   std::string ScoreOf(const std::string& vector) const {
     switch (options_.metric) {
-      case Metric::kCosine: return "1 - (embedding <=> " + vector + "::vector)";
+      case Metric::kCosine: return "1 - COALESCE(NULLIF(embedding <=> " + vector + "::vector, 'NaN'::float8), 1)";
       case Metric::kDot: return "-(embedding <#> " + vector + "::vector)";
       case Metric::kEuclidean: return "-pow(embedding <-> " + vector + "::vector, 2)";
     }

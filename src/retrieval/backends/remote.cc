@@ -100,6 +100,16 @@ std::optional<std::vector<std::string>> LabelsToMatch(const Principal& reader) {
   return labels;
 }
 
+IndexResult CombineDeepEnough(const IndexQuery& query, const std::function<BothLists(std::size_t depth)>& list) {
+  constexpr std::size_t kDeepest = 10'000;
+  for (auto depth = DepthOf(query);; depth = std::min(kDeepest, depth * 8)) {
+    auto lists = list(depth);
+    const bool more = lists.words.size() >= depth || lists.vectors.size() >= depth;
+    auto out = Combine(query, std::move(lists.words), std::move(lists.vectors));
+    if (out.hits.size() >= query.k || !more || depth >= kDeepest || !query.per_group) return out;
+  }
+}
+
 std::vector<std::string> LabelsOf(std::string_view access) {
   std::set<std::string> labels;
   while (!access.empty()) {

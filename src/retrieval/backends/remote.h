@@ -1,5 +1,6 @@
 #pragma once
 /// \file What the search indexes behind a network share: JSON calls with polite retries, and labels as a condition.
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -8,6 +9,7 @@
 
 #include "base/context.h"
 #include "base/json.h"
+#include "retrieval/rank_fusion.h"
 #include "retrieval/search_index.h"
 
 namespace tenfold::retrieval {
@@ -29,6 +31,11 @@ class JsonService {
 
 /// The labels one of which a record must list to be found by `reader`; nothing if they read everything.
 std::optional<std::vector<std::string>> LabelsToMatch(const Principal& reader);
+/// Combines what `list` gives, both lists at most `depth` deep, and asks again for deeper ones while a limit per group leaves fewer hits than there are.
+struct BothLists {
+  std::vector<ListedHit> words, vectors;
+};
+IndexResult CombineDeepEnough(const IndexQuery& query, const std::function<BothLists(std::size_t depth)>& list);
 /// The labels of an access string, each once.
 std::vector<std::string> LabelsOf(std::string_view access);
 

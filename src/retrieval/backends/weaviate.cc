@@ -8,7 +8,6 @@
 
 #include "base/crypto.h"
 #include "retrieval/backends/remote.h"
-#include "retrieval/rank_fusion.h"
 #include "retrieval/tokenize.h"
 
 namespace tenfold::retrieval {
@@ -116,22 +115,17 @@ class WeaviateIndex : public SearchIndex {
     CheckQuery(query, options_.dim);
     const auto where = WhereOf(ctx.principal(), query);
     if (!where) return {};
-    const auto depth = DepthOf(query);
     const std::string additional = query.diversity > 0 ? "vector" : "";
-    std::vector<ListedHit> words, vectors;
-    if (!query.text.empty())
-      if (const auto stems = Words(query.text); !stems.empty()) words = Ask(ctx, name_space, depth, "bm25:{query:" + Quote(stems) + ",properties:[\"tf_words\"]}", *where, additional + " score", false);
-    if (!query.vector.empty()) {
+    auto out = CombineDeepEnough(query, [&](std::size_t depth) {
+      BothLists lists;
+      if (query.text.empty() && query.vector.empty()) lists.words = Ask(ctx, name_space, depth, "sort:[{path:[\"tf_id\"],order:asc}]", *where, additional, false);
+      if (const auto stems = Words(query.text); !stems.empty()) lists.words = Ask(ctx, name_space, depth, "bm25:{query:" + Quote(stems) + ",properties:[\"tf_words\"]}", *where, additional + " score", false);
+      if (query.vector.empty()) return lists;
       std::string vector = "[";
       for (const float x : query.vector) vector += (vector.size() > 1 ? "," : "") + Number(x);
-      vectors = Ask(ctx, name_space, depth, "nearVector:{vector:" + vector + "]}", *where, additional + " distance", true);
-    }
-    IndexResult out;
-    if (query.text.empty() && query.vector.empty()) {
-      for (auto& hit : Ask(ctx, name_space, query.k, "offset:" + std::to_string(query.offset) + ",sort:[{path:[\"tf_id\"],order:asc}]", *where, "", false)) out.hits.push_back({hit.id, hit.group, 0, 0, 0});
-    } else {
-      out = Combine(query, std::move(words), std::move(vectors));
-    }
+      lists.vectors = Ask(ctx, name_space, depth, "nearVector:{vector:" + vector + "]}", *where, additional + " distance", true);
+      return lists;
+    });
     for (const auto& facet : query.facets) out.facets[facet] = Count(ctx, name_space, facet, *where);
     return out;
   }
