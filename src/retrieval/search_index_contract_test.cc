@@ -229,7 +229,7 @@ TEST_P(SearchIndexContract, FusesWordsAndVectors) {
     return;
   }
   const auto index = Open();
-  Put(*index, {Record("words", {0, 0, 1}, "battery battery charger"), Record("both", {0.9f, 0.1f, 0}, "a battery"), Record("vector", {1, 0, 0}, "something else"), Record("neither", {0, 1, -1}, "a lamp")});
+  Put(*index, {Record("words", {0, 0, 1}, "a long text that says battery once among many other words of a lamp, a table and a chair"), Record("both", {0.9f, 0.1f, 0}, "a battery"), Record("vector", {1, 0, 0}, "something else"), Record("neither", {0, 1, -1}, "a lamp")});
   for (const auto fusion : {Fusion::kReciprocalRank, Fusion::kWeightedSum}) {
     IndexQuery query{.text = "battery", .vector = {1, 0, 0}, .k = 10, .fusion = fusion, .explain = true};
     const auto found = index->Search(Everyone(), "n", query);

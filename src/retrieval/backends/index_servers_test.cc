@@ -268,7 +268,7 @@ class WeaviateFixture : public IndexFixture {
   std::shared_ptr<SearchIndex> Open(std::size_t dim, Metric metric) override {
     return OpenWeaviateIndex(Context::System("test").WithTimeout(60s), "http://127.0.0.1:" + std::to_string(proxy_.port()) + "/T" + std::to_string(number_) + "_" + Spell(dim, metric), {dim, metric, WeaviateServer::kKey});
   }
-  IndexTraits traits() const override { return {.every_filter = false, .whole_batches = false}; }
+  IndexTraits traits() const override { return {.whole_batches = false}; }
   bool Break() override { return proxy_.SetBroken(true), true; }
   void Mend() override { proxy_.SetBroken(false); }
 

@@ -13,6 +13,9 @@
 namespace tenfold::retrieval {
 namespace {
 
+constexpr std::size_t kBatch = 200;
+// Equal scores come in no promised order, also where a list is cut: a few more are asked for and put in order of their ids.
+constexpr std::size_t kTies = 32, kMostResults = 10'000;
 
 std::string StringOf(const JsonObject& from, std::string_view name) {
   const auto* value = from.if_contains(name);
@@ -92,7 +95,7 @@ class WeaviateIndex : public SearchIndex {
     if (config && config->is_object() && StringOf(config->get_object(), "distance") != Distance())
       throw Error(Code::kInvalidArgument, "weaviate: the class '" + class_ + "' measures '" + StringOf(config->get_object(), "distance") + "', this index needs '" + Distance() + "'; choose another class");
     for (const auto& property : schema->get_object().at("properties").as_array()) properties_.insert(StringOf(property.as_object(), "name"));
-    if (!properties_.contains("tf_id")) throw Error(Code::kInvalidArgument, "weaviate: the class '" + class_ + "' is somebody else's; choose another");
+    if (!properties_.contains("tf_id") || !properties_.contains("tf_keys")) throw Error(Code::kInvalidArgument, "weaviate: the class '" + class_ + "' is somebody else's; choose another");
   }
 
   std::size_t dim() const override { return options_.dim; }
@@ -101,11 +104,14 @@ class WeaviateIndex : public SearchIndex {
   void Write(const Context& ctx, std::string_view name_space, std::span<const IndexChange> changes) override {
     CheckChanges(changes, options_.dim, options_.metric);
     // Weaviate has no transaction: a batch is one call per kind of change in a row, and one that fails in the middle is written again as a whole by the caller.
+    enum class Step : std::uint8_t { kPut, kSet, kDelete };
+    const auto step_of = [](const IndexChange& change) { return change.kind == IndexChange::Kind::kPut ? Step::kPut : change.kind == IndexChange::Kind::kDelete ? Step::kDelete : Step::kSet; };
     for (std::size_t at = 0; at < changes.size();) {
+      const auto step = step_of(changes[at]);
       auto end = at;
-      const bool deletes = changes[at].kind == IndexChange::Kind::kDelete;
-      while (end < changes.size() && (changes[end].kind == IndexChange::Kind::kDelete) == deletes) ++end;
-      if (deletes) Delete(ctx, name_space, changes.subspan(at, end - at));
+      // What changes a part of a record reads it first, so one record is not twice in one call.
+      for (std::set<std::string_view> ids; end < changes.size() && end < at + kBatch && step_of(changes[end]) == step && ids.insert(changes[end].record.id).second;) ++end;
+      if (step == Step::kDelete) Delete(ctx, name_space, changes.subspan(at, end - at));
       else Put(ctx, name_space, changes.subspan(at, end - at));
       at = end;
     }
@@ -133,7 +139,7 @@ class WeaviateIndex : public SearchIndex {
   std::vector<IndexRecord> Fetch(const Context& ctx, std::string_view name_space, std::span<const std::string> ids) override {
     std::vector<IndexRecord> out;
     for (const auto& id : ids) {
-      const auto found = service_.Call(ctx, "GET", "/v1/objects/" + class_ + "/" + UuidOf(id) + "?include=vector&tenant=" + TenantOf(name_space));
+      const auto found = CallObject(ctx, "GET", name_space, id);
       if (!found) continue;
       auto record = RecordOf(found->get_object());
       if (ctx.principal().MayRead(record.access)) out.push_back(std::move(record));
@@ -194,10 +200,10 @@ class WeaviateIndex : public SearchIndex {
     return JsonObject{{"class", class_},
                       {"vectorizer", "none"},
                       {"multiTenancyConfig", JsonObject{{"enabled", true}, {"autoTenantCreation", true}}},
-                      {"invertedIndexConfig", JsonObject{{"bm25", JsonObject{{"k1", 1.2}, {"b", 0.75}}}, {"indexNullState", true}, {"stopwords", JsonObject{{"preset", "none"}}}}},
+                      {"invertedIndexConfig", JsonObject{{"bm25", JsonObject{{"k1", 1.2}, {"b", 0.75}}}, {"stopwords", JsonObject{{"preset", "none"}}}}},
                       {"vectorIndexType", "hnsw"},
                       {"vectorIndexConfig", JsonObject{{"distance", Distance()}}},
-                      {"properties", JsonArray{text("tf_id", "text", "field", true, false), text("tf_group", "text", "field", true, false), text("tf_access", "text[]", "field", true, false),
+                      {"properties", JsonArray{text("tf_id", "text", "field", true, false), text("tf_group", "text", "field", true, false), text("tf_access", "text[]", "field", true, false), text("tf_keys", "text[]", "field", true, false),
                                                text("tf_title", "text", "field", false, false), text("tf_heading", "text", "field", false, false), text("tf_text", "text", "field", false, false),
                                                text("tf_meta", "text", "field", false, false), text("tf_words", "text", "whitespace", false, true)}}};
   }
@@ -224,13 +230,23 @@ class WeaviateIndex : public SearchIndex {
     properties_.insert(name);
   }
 
+  /// Nothing if it is not there; nor is anything in a tenant that is not.
+  std::optional<Json> CallObject(const Context& ctx, const char* method, std::string_view name_space, std::string_view id) const {
+    try {
+      return service_.Call(ctx, method, "/v1/objects/" + class_ + "/" + UuidOf(id) + "?include=vector&tenant=" + TenantOf(name_space));
+    } catch (const Error& e) {
+      if (e.code() == Code::kInvalidArgument && e.message().find("tenant not found") != std::string::npos) return std::nullopt;
+      throw;
+    }
+  }
+
   void Put(const Context& ctx, std::string_view name_space, std::span<const IndexChange> changes) {
     JsonArray objects;
     for (const auto& change : changes) {
       auto record = change.record;
       if (change.kind != IndexChange::Kind::kPut) {
         // A change of one part is a put of the whole: what is read back is what was written, so nothing is lost.
-        const auto known = service_.Call(ctx, "GET", "/v1/objects/" + class_ + "/" + UuidOf(record.id) + "?include=vector&tenant=" + TenantOf(name_space));
+        const auto known = CallObject(ctx, "GET", name_space, record.id);
         if (!known) continue;
         auto whole = RecordOf(known->get_object());
         if (change.kind == IndexChange::Kind::kSetAccess) whole.access = record.access;
@@ -239,7 +255,9 @@ class WeaviateIndex : public SearchIndex {
       }
       JsonArray access;
       for (auto& label : LabelsOf(record.access)) access.emplace_back(boost::json::string(label));
-      JsonObject properties{{"tf_id", record.id}, {"tf_group", record.group}, {"tf_access", std::move(access)}, {"tf_title", record.title}, {"tf_heading", record.heading}, {"tf_text", record.text},
+      JsonArray keys;
+      for (const auto& [key, value] : record.metadata) keys.emplace_back(key);
+      JsonObject properties{{"tf_keys", std::move(keys)}, {"tf_id", record.id}, {"tf_group", record.group}, {"tf_access", std::move(access)}, {"tf_title", record.title}, {"tf_heading", record.heading}, {"tf_text", record.text},
                             {"tf_meta", ToText(record.metadata)}, {"tf_words", Words(record.title + "\n" + record.heading + "\n" + record.text)}};
       for (const auto& [key, value] : record.metadata) {
         const auto name = PropertyOf(key, TypeOf(value));
@@ -267,7 +285,7 @@ class WeaviateIndex : public SearchIndex {
   }
 
   void Delete(const Context& ctx, std::string_view name_space, std::span<const IndexChange> changes) {
-    for (const auto& change : changes) service_.Call(ctx, "DELETE", "/v1/objects/" + class_ + "/" + UuidOf(change.record.id) + "?tenant=" + TenantOf(name_space));
+    for (const auto& change : changes) CallObject(ctx, "DELETE", name_space, change.record.id);
   }
 
   static std::string ContainsAny(std::string_view property, const std::vector<std::string>& values) {
@@ -286,7 +304,7 @@ class WeaviateIndex : public SearchIndex {
       conditions.push_back(ContainsAny("tf_group", *query.groups));
     }
     if (!query.filter.is_all()) {
-      const auto filter = Translate(query.filter, false);
+      const auto filter = Translate(query.filter);
       if (filter == kNever) return std::nullopt;
       conditions.push_back(filter == kAlways ? "" : filter);
     }
@@ -301,16 +319,14 @@ class WeaviateIndex : public SearchIndex {
     return properties_.contains(std::string(property));
   }
 
-  /// One comparison with a value, over the property of its type; kNever if no record has such a property.
-  std::string Compare(const std::string& field, const Json& value, const char* on_scalar, bool also_in_lists) const {
+  /// One comparison with a value, over the properties of its type: a list holds what one of its elements holds. kNever if no record has such a property.
+  std::string Compare(const std::string& field, const Json& value, std::string_view how) const {
     const auto type = TypeOf(value);
+    if (type == 'b' && how != "Equal") return kNever;  // true is not more than false
+    const auto literal = type == 't' ? "valueText:" + Quote(AsView(value.get_string())) : type == 'b' ? std::string("valueBoolean:") + (value.get_bool() ? "true" : "false") : "valueNumber:" + Number(value.to_number<double>());
     std::vector<std::string> either;
-    const auto name = PropertyOf(field, type);
-    if (Knows(name)) {
-      const auto literal = type == 't' ? "valueText:" + Quote(AsView(value.get_string())) : type == 'b' ? std::string("valueBoolean:") + (value.get_bool() ? "true" : "false") : "valueNumber:" + Number(value.to_number<double>());
-      either.push_back("{path:[" + Quote(name) + "],operator:" + on_scalar + "," + literal + "}");
-    }
-    if (also_in_lists && type == 't' && Knows(PropertyOf(field, 'l'))) either.push_back(ContainsAny(PropertyOf(field, 'l'), {std::string(AsView(value.get_string()))}));
+    for (const char property : {type, 'l'})
+      if (const auto name = PropertyOf(field, property); (property != 'l' || type == 't') && Knows(name)) either.push_back("{path:[" + Quote(name) + "],operator:" + std::string(how) + "," + literal + "}");
     return Or(std::move(either));
   }
 
@@ -330,59 +346,37 @@ class WeaviateIndex : public SearchIndex {
     return And(std::move(parts));
   }
 
-  /// The negation is pushed down to the comparisons, because a negated Weaviate operand leaves out records without the property and ours does not.
-  std::string Translate(const Filter& filter, bool negated) const {
+  static std::string Not(const std::string& part) { return part == kNever ? kAlways : part == kAlways ? kNever : "{operator:Not,operands:[" + part + "]}"; }
+
+  /// Not (server 1.33 and newer) holds for every record that its operand does not hold for, those without the property among them, as our negations do.
+  std::string Translate(const Filter& filter) const {
     using Op = Filter::Op;
-    const auto exists = [&](bool wanted) {
-      std::vector<std::string> parts;
-      for (const char type : {'t', 'n', 'b', 'l', 'g'})
-        if (const auto name = PropertyOf(filter.field, type); Knows(name)) parts.push_back("{path:[" + Quote(name) + "],operator:IsNull,valueBoolean:" + (wanted ? "false" : "true") + "}");
-      return wanted ? Or(std::move(parts)) : AllOf(std::move(parts));
-    };
-    /// A record is not in what a comparison holds: no property of the type, or one of another value.
-    const auto none_of = [&](const JsonArray& values) {
-      std::vector<std::string> all;
-      for (const auto& value : values) {
-        const auto type = TypeOf(value);
-        if (const auto name = PropertyOf(filter.field, type); Knows(name))
-          all.push_back(Or({Compare(filter.field, value, "NotEqual", false), "{path:[" + Quote(name) + "],operator:IsNull,valueBoolean:true}"}));
-        if (const auto name = PropertyOf(filter.field, 'l'); type == 't' && Knows(name))
-          throw Error(Code::kUnimplemented, "filter: weaviate cannot tell which lists do not hold '" + filter.field + "' of a value; use $in, or the embedded index");
-      }
-      return AllOf(std::move(all));
-    };
     const auto one_of = [&](const JsonArray& values) {
       std::vector<std::string> any;
-      for (const auto& value : values) any.push_back(Compare(filter.field, value, "Equal", true));
+      for (const auto& value : values) any.push_back(Compare(filter.field, value, "Equal"));
       return Or(std::move(any));
     };
     switch (filter.op) {
       case Op::kAnd:
       case Op::kOr: {
         std::vector<std::string> parts;
-        for (const auto& part : filter.parts) parts.push_back(Translate(part, negated));
-        return (filter.op == Op::kAnd) != negated ? AllOf(std::move(parts)) : Or(std::move(parts));
+        for (const auto& part : filter.parts) parts.push_back(Translate(part));
+        return filter.op == Op::kAnd ? AllOf(std::move(parts)) : Or(std::move(parts));
       }
-      case Op::kNot: return Translate(filter.parts.at(0), !negated);
+      case Op::kNot: return Not(Translate(filter.parts.at(0)));
       case Op::kEqual:
-      case Op::kIn: return negated ? none_of(filter.values) : one_of(filter.values);
+      case Op::kIn: return one_of(filter.values);
       case Op::kNotEqual:
-      case Op::kNotIn: return negated ? one_of(filter.values) : none_of(filter.values);
-      case Op::kExists: return exists(filter.values.at(0).as_bool() != negated);
-      case Op::kLess:
-      case Op::kLessOrEqual:
-      case Op::kGreater:
-      case Op::kGreaterOrEqual: {
-        const auto op = filter.op;
-        const char* name = op == Op::kLess ? "LessThan" : op == Op::kLessOrEqual ? "LessThanEqual" : op == Op::kGreater ? "GreaterThan" : "GreaterThanEqual";
-        const char* opposite = op == Op::kLess ? "GreaterThanEqual" : op == Op::kLessOrEqual ? "GreaterThan" : op == Op::kGreater ? "LessThanEqual" : "LessThan";
-        if (!negated) return Compare(filter.field, filter.values.at(0), name, false);
-        const auto property = PropertyOf(filter.field, TypeOf(filter.values.at(0)));
-        if (!Knows(property)) return kAlways;
-        return Or({Compare(filter.field, filter.values.at(0), opposite, false), "{path:[" + Quote(property) + "],operator:IsNull,valueBoolean:true}"});
+      case Op::kNotIn: return Not(one_of(filter.values));
+      case Op::kExists: {
+        const auto exists = ContainsAny("tf_keys", {filter.field});
+        return filter.values.at(0).as_bool() ? exists : Not(exists);
       }
+      case Op::kLess: return Compare(filter.field, filter.values.at(0), "LessThan");
+      case Op::kLessOrEqual: return Compare(filter.field, filter.values.at(0), "LessThanEqual");
+      case Op::kGreater: return Compare(filter.field, filter.values.at(0), "GreaterThan");
+      case Op::kGreaterOrEqual: return Compare(filter.field, filter.values.at(0), "GreaterThanEqual");
       case Op::kWithin: {
-        if (negated) throw Error(Code::kUnimplemented, "filter: weaviate cannot search outside of a circle ('" + filter.field + "')");
         const auto name = PropertyOf(filter.field, 'g');
         if (!Knows(name)) return kNever;
         return "{path:[" + Quote(name) + "],operator:WithinGeoRange,valueGeoRange:{geoCoordinates:{latitude:" + Number(filter.values.at(0).to_number<double>()) + ",longitude:" + Number(filter.values.at(1).to_number<double>()) +
@@ -406,8 +400,10 @@ class WeaviateIndex : public SearchIndex {
   }
 
   std::vector<ListedHit> Ask(const Context& ctx, std::string_view name_space, std::size_t limit, const std::string& how, const std::string& where, const std::string& additional, bool distance) {
+    const bool scored = additional.find("distance") != std::string::npos || additional.find("score") != std::string::npos;
+    const auto asked = scored ? std::min(kMostResults, limit + kTies) : limit;
     const bool any = additional.find_first_not_of(' ') != std::string::npos;
-    const auto data = Graph(ctx, "{Get{" + class_ + "(tenant:" + Quote(TenantOf(name_space)) + ",limit:" + std::to_string(limit) + "," + how + (where.empty() ? "" : ",where:" + where) + "){tf_id tf_group" +
+    const auto data = Graph(ctx, "{Get{" + class_ + "(tenant:" + Quote(TenantOf(name_space)) + ",limit:" + std::to_string(asked) + "," + how + (where.empty() ? "" : ",where:" + where) + "){tf_id tf_group" +
                                      (any ? " _additional{" + additional + "}" : std::string()) + "}}}");
     std::vector<ListedHit> out;
     const auto* rows = data.if_contains("Get");
@@ -423,6 +419,8 @@ class WeaviateIndex : public SearchIndex {
       }
       out.push_back(std::move(hit));
     }
+    if (scored) std::sort(out.begin(), out.end(), [](const ListedHit& a, const ListedHit& b) { return a.score != b.score ? a.score > b.score : a.id < b.id; });
+    if (out.size() > limit) out.resize(limit);
     return out;
   }
 

@@ -1,5 +1,5 @@
 #pragma once
-/// \file The `weaviate:` search index: one class with a tenant per namespace. Source: Weaviate's REST and GraphQL API, checked against server 1.34.
+/// \file The `weaviate:` search index: one class with a tenant per namespace. Source: Weaviate's REST and GraphQL API, checked against server 1.34; 1.33 is needed for filters with a negation.
 #include <memory>
 #include <string>
 #include <string_view>
@@ -16,7 +16,7 @@ struct RemoteIndexOptions {
 
 /// "http://host:port/Class" (the URL's part behind "weaviate:"); makes the class if it is not there. Words are matched by the stems that the embedded index uses,
 /// scored by Weaviate's own BM25. Cost: one call a list; a filtered vector search of few records is exact, one of many is as good as Weaviate's graph.
-/// Errors: kInvalidArgument (URL; a class of another metric), kUnauthenticated, kUnavailable.
+/// Errors: kInvalidArgument (URL; a class of another metric or not made here), kUnauthenticated, kUnavailable.
 std::unique_ptr<SearchIndex> OpenWeaviateIndex(const Context& ctx, std::string_view url, const RemoteIndexOptions& options);
 
 }  // namespace tenfold::retrieval
