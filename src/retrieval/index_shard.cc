@@ -244,6 +244,12 @@ IndexResult IndexShard::Search(const Principal& reader, const IndexQuery& query)
   return out;
 }
 
+std::size_t IndexShard::Count(const Principal& reader, const Filter& filter) const {
+  IndexQuery query;
+  query.filter = filter;
+  return parts_->Allowed(reader, query).count();
+}
+
 std::size_t IndexShard::records() const { return parts_->row_of_id.size(); }
 std::size_t IndexShard::records_without_vector() const { return records() - parts_->vectors_held; }
 double IndexShard::WordWeight(const std::string& word) const { return parts_->words.Weight(word); }

@@ -35,6 +35,8 @@ class IndexShard {
   /// As SearchIndex::Search. Order: equal scores by id.
   IndexResult Search(const Principal& reader, const IndexQuery& query) const;
   std::size_t records() const;
+  /// Records that the reader may find and `filter` lets through.
+  std::size_t Count(const Principal& reader, const Filter& filter) const;
   std::size_t records_without_vector() const;
   /// How rare a word (as Tokenize gives it) is: its inverse document frequency as BM25 uses it.
   double WordWeight(const std::string& word) const;

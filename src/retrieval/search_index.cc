@@ -21,19 +21,30 @@ bool IsFlat(const Json& value) {
 
 }  // namespace
 
+void ApplyPart(const IndexChange& change, IndexRecord& record) {
+  using Kind = IndexChange::Kind;
+  if (change.kind == Kind::kSetAccess) record.access = change.record.access;
+  if (change.kind == Kind::kSetMetadata) record.metadata = change.record.metadata;
+  if (change.kind != Kind::kMerge) return;
+  if (!change.record.vector.empty()) record.vector = change.record.vector;
+  for (const auto& [key, value] : change.record.metadata) record.metadata[key] = value;
+}
+
 void CheckChanges(std::span<const IndexChange> changes, std::size_t dim, Metric metric) {
+  using Kind = IndexChange::Kind;
   for (std::size_t i = 0; i < changes.size(); ++i) {
     const auto& record = changes[i].record;
+    const auto kind = changes[i].kind;
     const auto fail = [&](const std::string& problem, const char* field) { throw Error(Code::kInvalidArgument, "record " + std::to_string(i) + ": " + problem, "records[" + std::to_string(i) + "]." + field); };
     if (record.id.empty() || record.id.size() > 512) fail("id: has 1 to 512 bytes", "id");
-    if (changes[i].kind == IndexChange::Kind::kPut && !record.vector.empty()) {
+    if ((kind == Kind::kPut || kind == Kind::kMerge) && !record.vector.empty()) {
       if (record.vector.size() != dim) fail("the vector has " + std::to_string(record.vector.size()) + " dimensions, the index " + std::to_string(dim), "vector");
       double squares = 0;
       for (const float x : record.vector) squares += std::isfinite(x) ? static_cast<double>(x) * x : std::numeric_limits<double>::quiet_NaN();
       if (!std::isfinite(squares)) fail("the vector holds a value that is not a number", "vector");
       if (metric == Metric::kCosine && squares == 0) fail("a vector of zeros has no direction, and this index compares directions", "vector");
     }
-    if (changes[i].kind == IndexChange::Kind::kPut || changes[i].kind == IndexChange::Kind::kSetMetadata) {
+    if (kind == Kind::kPut || kind == Kind::kSetMetadata || kind == Kind::kMerge) {
       if (ToText(record.metadata).size() > kMaxMetadataBytes) fail("metadata has more than 40 KB", "metadata");
       for (const auto& [key, value] : record.metadata)
         if (!IsFlat(value)) fail("metadata '" + std::string(key) + "': must be a text, a number, true or false, a list of texts or a point {lat, lon}", "metadata");

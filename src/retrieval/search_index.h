@@ -33,9 +33,9 @@ TENFOLD_DESCRIBE(IndexRecord, (id), (group), (access), (title), (heading), (text
 
 /// One change. A batch of them takes effect at once: no search sees half of it.
 struct IndexChange {
-  enum class Kind : std::uint8_t { kPut, kDelete, kSetAccess, kSetMetadata };
+  enum class Kind : std::uint8_t { kPut, kDelete, kSetAccess, kSetMetadata, kMerge };
   Kind kind = Kind::kPut;
-  IndexRecord record;  ///< kPut: all of it; kDelete: id; kSetAccess: id and access; kSetMetadata: id and the whole metadata
+  IndexRecord record;  ///< kPut: all of it; kDelete: id; kSetAccess: id and access; kSetMetadata: id and the whole metadata; kMerge: id, a vector if it is to be replaced, and the metadata to add
 };
 
 /// How the two scans become one list.
@@ -131,6 +131,8 @@ class SearchIndex {
   virtual void DeleteNamespace(const Context& ctx, std::string_view name_space) = 0;
 };
 
+/// What a record becomes by a change of a part of it (kSetAccess, kSetMetadata, kMerge).
+void ApplyPart(const IndexChange& change, IndexRecord& record);
 /// Throws as SearchIndex::Write and Search promise.
 void CheckChanges(std::span<const IndexChange> changes, std::size_t dim, Metric metric);
 void CheckQuery(const IndexQuery& query, std::size_t dim);

@@ -31,6 +31,7 @@ class IndexFixture {
 };
 
 /// Each is null, with the reason in `why_not`, where its server cannot be had.
+std::unique_ptr<IndexFixture> MakeEmbeddedFixture(std::string& why_not);
 std::unique_ptr<IndexFixture> MakePostgresqlFixture(std::string& why_not);
 std::unique_ptr<IndexFixture> MakeWeaviateFixture(std::string& why_not);
 std::unique_ptr<IndexFixture> MakePineconeFixture(std::string& why_not);

@@ -132,6 +132,24 @@ TEST_P(SearchIndexContract, ReplacesAndDeletesAtOnce) {
   EXPECT_EQ(index->List(Everyone(), "n", "", "", 10), (Texts{"a", "b"}));
 }
 
+TEST_P(SearchIndexContract, MergesAPartIntoARecordThatIsThere) {
+  const auto index = Open();
+  Put(*index, {Record("a", {1, 0, 0}, "kept", "public", {{"year", 2020}, {"genre", "x"}})});
+  Change(*index, Kind::kMerge, {.id = "a", .metadata = {{"year", 2021}, {"new", true}}});
+  Change(*index, Kind::kMerge, {.id = "never was", .vector = {1, 0, 0}, .metadata = {{"year", 1}}});
+  auto found = index->Fetch(Everyone(), "n", Texts{"a"}).at(0);
+  EXPECT_EQ(found.text, "kept");
+  EXPECT_EQ(found.metadata.at("year").to_number<double>(), 2021);
+  EXPECT_EQ(found.metadata.at("genre"), "x");
+  EXPECT_EQ(found.metadata.at("new"), true);
+  EXPECT_NEAR(ScoreOf(Metric::kCosine, found.vector, std::vector<float>{1, 0, 0}), 1, 1e-6);
+  Change(*index, Kind::kMerge, {.id = "a", .vector = {0, 1, 0}});
+  found = index->Fetch(Everyone(), "n", Texts{"a"}).at(0);
+  EXPECT_NEAR(ScoreOf(Metric::kCosine, found.vector, std::vector<float>{0, 1, 0}), 1, 1e-6);
+  EXPECT_EQ(found.metadata.size(), 3u);
+  EXPECT_EQ(index->List(Everyone(), "n", "", "", 10), Texts{"a"});
+}
+
 TEST_P(SearchIndexContract, AppliesABatchInItsOrder) {
   const auto index = Open();
   const std::vector<IndexChange> changes{{Kind::kPut, Record("a", {1, 0, 0}, "first")}, {Kind::kDelete, {.id = "a"}}, {Kind::kPut, Record("a", {0, 1, 0}, "second", "public", {{"v", 1}})}, {Kind::kPut, Record("b", {0, 0, 1})},
@@ -582,7 +600,8 @@ TEST_P(SearchIndexContract, ServesManyThreads) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Backends, SearchIndexContract,
-                         testing::Values(Backend{"postgresql", MakePostgresqlFixture},  //
+                         testing::Values(Backend{"embedded", MakeEmbeddedFixture},      //
+                                         Backend{"postgresql", MakePostgresqlFixture},  //
                                          Backend{"weaviate", MakeWeaviateFixture},      //
                                          Backend{"pinecone", MakePineconeFixture}),
                          [](const auto& backend) { return std::string(backend.param.name); });

@@ -226,8 +226,7 @@ class PineconeIndex : public SearchIndex {
       const auto* found = answer.at("vectors").as_object().if_contains(record.id);
       if (!found) return std::nullopt;
       auto whole = RecordOf(found->as_object());
-      if (change.kind == IndexChange::Kind::kSetAccess) whole.access = record.access;
-      else whole.metadata = record.metadata;
+      ApplyPart(change, whole);
       record = std::move(whole);
     }
     if (record.vector.empty()) throw Error(Code::kInvalidArgument, "record '" + record.id + "': pinecone keeps no record without a vector", "vector");

@@ -239,6 +239,11 @@ class PostgresqlIndex : public SearchIndex {
           parameters.emplace_back(ToText(record.metadata));
           client.Run(ctx, "UPDATE " + table_ + " SET metadata = $3::jsonb" + where, parameters);
           break;
+        case IndexChange::Kind::kMerge:
+          parameters.emplace_back(ToText(record.metadata));
+          parameters.push_back(record.vector.empty() ? std::nullopt : std::optional(VectorText(record.vector)));
+          client.Run(ctx, "UPDATE " + table_ + " SET metadata = metadata || $3::jsonb, embedding = coalesce($4::vector, embedding)" + where, parameters);
+          break;
       }
     }
     transaction.Commit(ctx);

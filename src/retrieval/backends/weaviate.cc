@@ -249,8 +249,7 @@ class WeaviateIndex : public SearchIndex {
         const auto known = CallObject(ctx, "GET", name_space, record.id);
         if (!known) continue;
         auto whole = RecordOf(known->get_object());
-        if (change.kind == IndexChange::Kind::kSetAccess) whole.access = record.access;
-        else whole.metadata = record.metadata;
+        ApplyPart(change, whole);
         record = std::move(whole);
       }
       JsonArray access;

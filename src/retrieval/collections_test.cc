@@ -1,0 +1,165 @@
+#include "retrieval/collections.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "base/files.h"
+#include "base/testing.h"
+#include "retrieval/search_index_contract.h"
+
+namespace tenfold::retrieval {
+namespace {
+
+namespace fs = std::filesystem;
+using Kind = IndexChange::Kind;
+
+Context As(std::string user, Role role, std::vector<std::string> labels = {}) {
+  Principal principal;
+  principal.user = std::move(user);
+  principal.role = role;
+  principal.labels = std::move(labels);
+  Context::Parts parts;
+  parts.principal = std::make_shared<const Principal>(std::move(principal));
+  return Context(std::move(parts));
+}
+
+/// A store in a folder of its own, which can be opened again.
+struct Place {
+  Place() : folder(fs::temp_directory_path() / ("tenfold-collections-" + RandomName())) {
+    fs::create_directories(folder);
+    Reopen();
+  }
+  ~Place() {
+    store.reset();
+    collections.reset();
+    fs::remove_all(folder);
+  }
+  void Reopen() {
+    store.reset();
+    store = data::OpenSqliteStore((folder / "store").string(), Collections::Tables());
+    collections = std::make_unique<Collections>(*store);
+    store->Follow(*collections);
+  }
+  static std::string RandomName() {
+    static int count = 0;
+    return std::to_string(::getpid()) + "-" + std::to_string(++count);
+  }
+  fs::path folder;
+  std::unique_ptr<Collections> collections;
+  std::unique_ptr<data::Store> store;
+};
+
+class EmbeddedFixture : public IndexFixture {
+ public:
+  std::shared_ptr<SearchIndex> Open(std::size_t dim, Metric metric) override {
+    place_.Reopen();
+    const auto name = "c" + std::to_string(dim) + "-" + std::to_string(static_cast<int>(metric));
+    const auto ctx = Context::System("test");
+    if (!place_.collections->Find(ctx, name)) place_.collections->Create(ctx, {.name = name, .dim = static_cast<std::int64_t>(dim), .metric = metric});
+    return place_.collections->Open(ctx, name);
+  }
+
+ private:
+  Place place_;
+};
+
+class CollectionsTest : public testing::Test {
+ protected:
+  static IndexChange Put(std::string id, std::vector<float> vector, std::string access = std::string(kCollectionReaders)) { return {Kind::kPut, {.id = std::move(id), .access = std::move(access), .vector = std::move(vector)}}; }
+  std::vector<std::string> Found(const Context& ctx, const std::string& name, std::string_view space = "") {
+    std::vector<std::string> out;
+    for (const auto& hit : place_.collections->Open(ctx, name)->Search(ctx, space, {.vector = {1, 0}, .k = 100}).hits) out.push_back(hit.id);
+    return out;
+  }
+  Place place_;
+  const Context ana_ = As("ana@example.com", Role::kAgent), bob_ = As("bob@example.com", Role::kAgent), customer_ = As("eve@example.com", Role::kCustomer, {"public"}), admin_ = As("root@example.com", Role::kAdmin);
+};
+
+TEST_F(CollectionsTest, BelongToWhoMadeThemAndThoseTheyLetIn) {
+  auto& collections = *place_.collections;
+  EXPECT_EQ(CodeOf([&] { collections.Create(customer_, {.name = "mine", .dim = 2}); }), Code::kPermissionDenied);
+  EXPECT_EQ(collections.Create(ana_, {.name = "mine", .dim = 2}).owner, "ana@example.com");
+  EXPECT_EQ(CodeOf([&] { collections.Create(bob_, {.name = "mine", .dim = 2}); }), Code::kAlreadyExists);
+  const std::vector<IndexChange> records{Put("open", {1, 0}), Put("secret", {1, 0}, "user:ana@example.com")};
+  collections.Open(ana_, "mine")->Write(ana_, "", records);
+  // To the others it does not exist.
+  for (const auto* other : {&bob_, &customer_}) {
+    EXPECT_FALSE(collections.Find(*other, "mine"));
+    EXPECT_TRUE(collections.List(*other).empty());
+    EXPECT_EQ(CodeOf([&] { collections.Open(*other, "mine"); }), Code::kNotFound);
+    EXPECT_EQ(CodeOf([&] { collections.Delete(*other, "mine"); }), Code::kNotFound);
+    EXPECT_EQ(CodeOf([&] { collections.Configure(*other, "mine", [](Collection& c) { c.readers = "public"; }); }), Code::kNotFound);
+  }
+  EXPECT_EQ(Found(ana_, "mine"), (std::vector<std::string>{"open", "secret"}));
+  EXPECT_EQ(Found(admin_, "mine"), std::vector<std::string>{"open"});
+  // An index that was opened for somebody else shows no more.
+  EXPECT_TRUE(collections.Open(ana_, "mine")->Search(bob_, "", {.vector = {1, 0}, .k = 10}).hits.empty());
+  collections.Configure(ana_, "mine", [](Collection& c) { c.readers = "public"; });
+  EXPECT_EQ(Found(customer_, "mine"), std::vector<std::string>{"open"});
+  EXPECT_EQ(collections.Open(customer_, "mine")->Namespaces(customer_).at(0).records, 1);
+  EXPECT_EQ(CodeOf([&] { collections.Open(customer_, "mine")->Write(customer_, "", records); }), Code::kPermissionDenied);
+  EXPECT_EQ(CodeOf([&] { collections.Delete(customer_, "mine"); }), Code::kPermissionDenied);
+  collections.Configure(ana_, "mine", [](Collection& c) { c.readers = "group:hr"; });
+  EXPECT_EQ(CodeOf([&] { collections.Open(customer_, "mine"); }), Code::kNotFound);
+}
+
+TEST_F(CollectionsTest, AreDeletedWithAllTheyHoldAndCanBeMadeAnew) {
+  auto& collections = *place_.collections;
+  collections.Create(ana_, {.name = "one", .dim = 2, .deletion_protected = true});
+  collections.Create(ana_, {.name = "one-more", .dim = 2});
+  const auto old = collections.Open(ana_, "one");
+  const std::vector<IndexChange> records{Put("a", {1, 0}), Put("b", {0, 1})};
+  old->Write(ana_, "x", records);
+  collections.Open(ana_, "one-more")->Write(ana_, "x", records);
+  EXPECT_EQ(CodeOf([&] { collections.Delete(ana_, "one"); }), Code::kFailedPrecondition);
+  collections.Configure(ana_, "one", [](Collection& c) { c.deletion_protected = false; });
+  collections.Delete(ana_, "one");
+  EXPECT_EQ(CodeOf([&] { old->Search(ana_, "x", {.vector = {1, 0}}); }), Code::kNotFound);
+  EXPECT_EQ(CodeOf([&] { old->Write(ana_, "x", records); }), Code::kNotFound);
+  EXPECT_EQ(place_.store->Read(ana_, [](data::ReadTx& tx) { return tx.Count<CollectionRecord>(); }), 2);
+  collections.Create(bob_, {.name = "one", .dim = 3});
+  EXPECT_EQ(CodeOf([&] { old->Search(ana_, "x", {.vector = {1, 0}}); }), Code::kNotFound);
+  EXPECT_TRUE(collections.Open(bob_, "one")->Namespaces(bob_).empty());
+  EXPECT_EQ(Found(ana_, "one-more", "x").size(), 2u);
+}
+
+TEST_F(CollectionsTest, HoldThousandsOfSmallTenantsApart) {
+  auto& collections = *place_.collections;
+  collections.Create(ana_, {.name = "tenants", .dim = 2});
+  const auto index = collections.Open(ana_, "tenants");
+  constexpr int kTenants = 2'000;
+  for (int i = 0; i < kTenants; ++i) {
+    const std::vector<IndexChange> records{Put("doc-" + std::to_string(i), {1, static_cast<float>(i)})};
+    index->Write(ana_, "tenant-" + std::to_string(i), records);
+  }
+  EXPECT_EQ(index->Namespaces(ana_).size(), static_cast<std::size_t>(kTenants));
+  place_.Reopen();
+  for (int i = 0; i < kTenants; i += 97) EXPECT_EQ(Found(ana_, "tenants", "tenant-" + std::to_string(i)), std::vector<std::string>{"doc-" + std::to_string(i)});
+  place_.collections->Open(ana_, "tenants")->DeleteNamespace(ana_, "tenant-97");
+  EXPECT_TRUE(Found(ana_, "tenants", "tenant-97").empty());
+  EXPECT_EQ(Found(ana_, "tenants", "tenant-96").size(), 1u);
+}
+
+TEST_F(CollectionsTest, RefuseWhatTheyCannotHold) {
+  auto& collections = *place_.collections;
+  for (const auto* name : {"", "-a", "A", "a b", "a\nb"}) EXPECT_EQ(CodeOf([&] { collections.Create(ana_, {.name = name, .dim = 2}); }), Code::kInvalidArgument) << name;
+  EXPECT_EQ(CodeOf([&] { collections.Create(ana_, {.name = "a", .dim = 20'001}); }), Code::kInvalidArgument);
+  collections.Create(ana_, {.name = "a", .dim = 2});
+  const auto index = collections.Open(ana_, "a");
+  const std::vector<IndexChange> record{Put("x", {1, 0})}, foreign{Put("x", {1, 0}, "a\nb")};
+  EXPECT_EQ(CodeOf([&] { index->Write(ana_, "a\nb", record); }), Code::kInvalidArgument);
+  EXPECT_EQ(CodeOf([&] { index->Write(ana_, std::string(513, 'x'), record); }), Code::kInvalidArgument);
+  EXPECT_EQ(CodeOf([&] { index->Write(ana_, "", foreign); }), Code::kInvalidArgument);
+  index->Write(ana_, "", record);
+  IndexChange merge{Kind::kMerge, {.id = "x", .metadata = {{"a", std::string(30 << 10, 'x')}}}};
+  index->Write(ana_, "", {&merge, 1});
+  merge.record.metadata = {{"b", std::string(30 << 10, 'x')}};
+  EXPECT_EQ(CodeOf([&] { index->Write(ana_, "", {&merge, 1}); }), Code::kInvalidArgument);
+}
+
+}  // namespace
+
+std::unique_ptr<IndexFixture> MakeEmbeddedFixture(std::string&) { return std::make_unique<EmbeddedFixture>(); }
+
+}  // namespace tenfold::retrieval
