@@ -14,7 +14,7 @@ namespace {
 
 std::vector<data::Table> AllTables() {
   std::vector<data::Table> tables;
-  for (auto part : {security::Accounts::Tables(), workflows::Runs::Tables(), retrieval::IngestTables(), monitoring::AnswerTables(), agents::Assistant::Tables(), registry::Registry::Tables(),
+  for (auto part : {security::Accounts::Tables(), workflows::Runs::Tables(), retrieval::IngestTables(), retrieval::Collections::Tables(), monitoring::AnswerTables(), agents::Assistant::Tables(), registry::Registry::Tables(),
                     std::vector{data::TableOf<data::Record>()}})
     for (auto& table : part) tables.push_back(std::move(table));
   return tables;
@@ -68,6 +68,8 @@ Services::Services(std::filesystem::path home_folder, const Settings& chosen, Wi
   originals = std::make_unique<retrieval::Originals>(*store, *objects);
   is_new = store->commit() == 0;
   store->Follow(generations);
+  collections = std::make_unique<retrieval::Collections>(*store);
+  store->Follow(*collections);
   generations.Begin(*store);
   if (const auto live = generations.live().generation; with_models == WithModels::kYes && generations.EmbedderOf(live) != settings.models.embedder)
     Log(LogLevel::kWarning, "the index is made with another embedder than models.embedder; build one with 'tenfold generations create --embedder NAME', then switch", {{"generation", live}, {"index", generations.EmbedderOf(live)}, {"setting", settings.models.embedder}});

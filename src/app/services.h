@@ -12,6 +12,7 @@
 #include "models/embedder.h"
 #include "models/generator.h"
 #include "registry/versions.h"
+#include "retrieval/collections.h"
 #include "retrieval/ingest.h"
 #include "retrieval/originals.h"
 #include "retrieval/retriever.h"
@@ -120,6 +121,7 @@ class Services {
   Metrics metrics;
   const std::shared_ptr<models::Embedder> embedder;  ///< of the settings: routes questions and serves /v1/embeddings; null without models
   retrieval::Generations generations;
+  std::unique_ptr<retrieval::Collections> collections;  ///< follows the store, so it outlives it
   std::unique_ptr<data::Store> store;
   std::unique_ptr<data::ObjectStore> objects;
   std::unique_ptr<retrieval::Originals> originals;
