@@ -1,0 +1,134 @@
+"""Moves records from one index to another with the real program and a real PostgreSQL with pgvector, kills it at many places with SIGKILL, goes on, and looks at what came of it.
+usage: migrate_index.py TENFOLD   Left out, with the reason said, where scripts/fetch_servers cannot install the server."""
+import json, os, pathlib, random, shutil, signal, socket, subprocess, sys, tempfile, time
+
+tenfold = os.path.abspath(sys.argv[1])
+root = pathlib.Path(__file__).resolve().parents[2]
+DIM, RECORDS = 16, 2400
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def start_postgresql(servers, folder):
+    """PostgreSQL refuses to run as root, and a user without rights cannot read root's cache: then it runs as nobody from a copy."""
+    as_server = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"] if os.geteuid() == 0 else []
+    package = (servers / "postgresql").resolve().parent
+    shutil.copytree(package / "pginstall", folder / "pgserver/pginstall", symlinks=True)
+    shutil.copytree(package.parent / "pgserver.libs", folder / "pgserver.libs")
+    (folder / "password").write_text("secret")
+    (folder / "data").mkdir()
+    if as_server:
+        subprocess.check_call(["chown", "-R", "65534:65534", folder])
+        os.chmod(folder, 0o755)
+    programs, port = folder / "pgserver/pginstall/bin", free_port()
+    subprocess.check_call(as_server + [programs / "initdb", "-D", folder / "data", "-U", "postgres", "-A", "scram-sha-256", "--pwfile", folder / "password", "--no-sync", "-E", "UTF8", "--locale=C.UTF-8"], stdout=subprocess.DEVNULL)
+    server = subprocess.Popen(as_server + [programs / "postgres", "-D", folder / "data", "-p", str(port), "-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={folder}", "-c", "fsync=off"],
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    state = folder / "data/postmaster.pid"
+    for _ in range(3000):
+        if state.exists() and "ready" in state.read_text():
+            return server, port
+        assert server.poll() is None, "PostgreSQL ended"
+        time.sleep(0.01)
+    raise AssertionError("PostgreSQL did not come up")
+
+
+def run(*arguments, home, status=0):
+    done = subprocess.run([tenfold, *map(str, arguments), "--home", str(home)], capture_output=True, text=True, timeout=120)
+    assert done.returncode == status, (arguments, done.returncode, done.stdout, done.stderr)
+    return done
+
+
+def by_id(file):
+    """Numbers of JSON are compared as numbers, so the order of keys and 1 or 1.0 do not matter."""
+    return {r["id"]: r for r in map(json.loads, open(file))}
+
+
+def main():
+    fetched = subprocess.run([root / "scripts/fetch_servers"], capture_output=True, text=True)
+    if fetched.returncode:
+        print("left out: scripts/fetch_servers cannot install PostgreSQL here")
+        return
+    folder = pathlib.Path(tempfile.mkdtemp())
+    os.chmod(folder, 0o755)
+    (folder / "server").mkdir()
+    server, port = start_postgresql(pathlib.Path(fetched.stdout.strip()), folder / "server")
+    try:
+        os.environ["PGPASSWORD"] = "secret"
+        scenario(folder, f"postgresql://postgres@127.0.0.1:{port}/postgres?table=")
+    finally:
+        server.send_signal(signal.SIGINT)
+        server.wait(20)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def scenario(folder, base):
+    home, dim = folder / "home", ["--dim", DIM]
+    a, b = base + "a", base + "b"
+    rng = random.Random(1)
+    records = [{"id": f"r{i:05}", "group": f"g{i % 50}", "access": "public" if i % 3 else "group:hr", "title": f"title {i}", "text": f"words of number {i} " + "battery " * (i % 5), "vector": [round(rng.gauss(0, 1), 3) for _ in range(DIM)],
+                "metadata": {"n": i, "kind": "even" if i % 2 == 0 else "odd", "tags": ["x", "y"]}} for i in range(RECORDS)]
+    with open(folder / "records.jsonl", "w") as out:
+        for record in records:
+            out.write(json.dumps(record) + "\n")
+    run("index", "import", folder / "records.jsonl", a, "--namespace", "shop", *dim, home=home)
+    listed = json.loads(run("index", "list", a, "--json", *dim, home=home).stdout)
+    assert listed["namespaces"] == [{"name": "shop", "records": RECORDS}], listed
+
+    # Killed again and again, each time a little later: every run goes on, none begins again.
+    kills, resumed, limit = 0, set(), 0.02
+    while True:
+        child = subprocess.Popen([tenfold, "migrate", "index", a, b, "--json", *map(str, dim), "--home", home], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        try:
+            out, err = child.communicate(timeout=limit)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.communicate()
+            kills += 1
+            limit += 0.05
+            state = list((home / "migrations").glob("*.json")) if (home / "migrations").exists() else []
+            if state:
+                resumed.add(json.loads(state[0].read_text())["copied"])
+            continue
+        assert child.returncode == 0, (out, err)
+        break
+    report = json.loads(out)["namespaces"][0]
+    assert report["records"] == report["copied"] == RECORDS and report["overlap"] == 1 and report["worst"] == 1, report
+    assert kills >= 3 and len(resumed) >= 2 and report["resumed_at"] > 0, (kills, resumed, report)
+    run("index", "export", a, folder / "a.jsonl", "--namespace", "shop", *dim, home=home)
+    run("index", "export", b, folder / "b.jsonl", "--namespace", "shop", *dim, home=home)
+    assert by_id(folder / "a.jsonl") == by_id(folder / "b.jsonl") and len(by_id(folder / "b.jsonl")) == RECORDS
+
+    # What was changed and added in the source after the copy is put right; queries of a file are asked of both, and the name is moved.
+    changed = [dict(records[7], text="changed", metadata={"n": -1}), dict(records[8], access="user:ana@example.com"), dict(records[0], id="z-new")]
+    (folder / "changed.jsonl").write_text("".join(json.dumps(r) + "\n" for r in changed))
+    run("index", "import", folder / "changed.jsonl", a, "--namespace", "shop", *dim, home=home)
+    (folder / "queries.jsonl").write_text("".join(json.dumps(q) + "\n" for q in [{"text": "battery"}, {"vector": records[3]["vector"]}, {"text": "battery words", "vector": records[4]["vector"], "filter": {"kind": "odd"}}, {"text": "giraffe"}]))
+    report = json.loads(run("migrate", "index", a, b, "--queries", folder / "queries.jsonl", "--switch", "live", "--json", *dim, home=home).stdout)["namespaces"][0]
+    assert report["corrected"] == 3 and report["queries"] == 4 and report["overlap"] == 1, report
+    run("index", "export", a, folder / "a.jsonl", "--namespace", "shop", *dim, home=home)
+    run("index", "export", "alias:live", folder / "b.jsonl", "--namespace", "shop", *dim, home=home)
+    assert by_id(folder / "a.jsonl") == by_id(folder / "b.jsonl") and len(by_id(folder / "b.jsonl")) == RECORDS + 1
+    assert json.loads((home / "index_names.json").read_text()) == {"live": b}
+
+    # A target that finds something else is not switched to: its foreign records are neither deleted nor passed over.
+    c = base + "c"
+    foreign = [dict(r, id="foreign" + r["id"]) for r in records[:50]]
+    (folder / "foreign.jsonl").write_text("".join(json.dumps(r) + "\n" for r in foreign))
+    run("index", "import", folder / "foreign.jsonl", c, "--namespace", "shop", *dim, home=home)
+    refused = run("migrate", "index", b, c, "--switch", "live", *dim, home=home, status=1)
+    assert "50 records that are not the source's" in refused.stderr, refused.stderr
+    assert json.loads((home / "index_names.json").read_text()) == {"live": b}
+    run("index", "list", "alias:nothing", *dim, home=home, status=3)
+    run("migrate", "index", a, "file:somewhere", *dim, home=home, status=2)
+    run("migrate", "index", a, a, *dim, home=home, status=2)
+    (folder / "bad.jsonl").write_text('{"text": "a"}\n{"vektor": [1]}\n')
+    assert "bad.jsonl:2" in run("migrate", "index", a, b, "--queries", folder / "bad.jsonl", *dim, home=home, status=2).stderr
+    print(f"moved {RECORDS} records through {kills} kills, gone on with at {sorted(resumed)}")
+
+
+main()
