@@ -3,10 +3,12 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <fstream>
+#include <functional>
 
 #include "app/backends.h"
 #include "app/migrate_index.h"
 #include "base/files.h"
+#include "retrieval/faiss_file.h"
 
 namespace tenfold::app {
 namespace {
@@ -18,7 +20,7 @@ using retrieval::SearchIndex;
 constexpr std::size_t kPage = 200;
 
 struct IndexOptions {
-  std::string home, a, b, file, name_space, queries, switch_to, metric = "cosine";
+  std::string home, a, b, file, name_space, queries, switch_to, access, metric = "cosine", kind = "flat";
   bool json = false, one_namespace = false;
   std::size_t dim = 0;
   double threshold = 0.95;
@@ -101,9 +103,36 @@ class RecordLines {
   std::size_t number_ = 0;
 };
 
+bool IsFaiss(const std::string& file) { return file.ends_with(".faiss"); }
+
+/// The vectors of a FAISS file; their ids are the lines of FILE.ids, each a JSON text, if that is there, else FAISS's numbers.
+class FaissRecords {
+ public:
+  FaissRecords(const std::string& file, std::string access) : access_(std::move(access)), index_(Within("'" + file + "'", [&] { return retrieval::ReadFaissFile(ReadFile(file, std::uint64_t{64} << 30)); })) {
+    std::ifstream in(file + ".ids");
+    for (std::string line; in && std::getline(in, line);) names_.push_back(Within(file + ".ids:" + std::to_string(names_.size() + 1), [&] { return FromJson<std::string>(ParseJson(line)); }));
+  }
+  std::optional<IndexRecord> Next() {
+    if (at_ == index_.ids.size()) return std::nullopt;
+    const auto id = index_.ids[at_];
+    if (!names_.empty() && (id < 0 || static_cast<std::size_t>(id) >= names_.size())) throw Error(Code::kInvalidArgument, "the file of ids has " + std::to_string(names_.size()) + " lines, none for " + std::to_string(id));
+    const auto* vector = index_.vectors.data() + at_++ * index_.dim;
+    return IndexRecord{.id = names_.empty() ? std::to_string(id) : names_[static_cast<std::size_t>(id)], .access = access_, .vector = {vector, vector + index_.dim}};
+  }
+
+ private:
+  const std::string access_;
+  const retrieval::FaissIndex index_;
+  std::vector<std::string> names_;
+  std::size_t at_ = 0;
+};
+
 void Import(const Work& work) {
   const auto index = Open(work, work.options.b);
-  RecordLines lines(work.options.a);
+  std::optional<RecordLines> lines;
+  std::optional<FaissRecords> rows;
+  if (IsFaiss(work.options.a)) rows.emplace(work.options.a, work.options.access);
+  else lines.emplace(work.options.a);
   std::vector<IndexChange> changes;
   std::int64_t written = 0;
   const auto write = [&] {
@@ -111,7 +140,7 @@ void Import(const Work& work) {
     written += static_cast<std::int64_t>(changes.size());
     changes.clear();
   };
-  while (auto record = lines.Next()) {
+  while (auto record = rows ? rows->Next() : lines->Next()) {
     changes.push_back({IndexChange::Kind::kPut, std::move(*record)});
     if (changes.size() == kPage) write();
   }
@@ -119,20 +148,56 @@ void Import(const Work& work) {
   work.Print(JsonObject{{"records", written}}, "wrote " + std::to_string(written) + " records\n");
 }
 
-void Export(const Work& work) {
-  const auto index = Open(work, work.options.a);
-  NewFile file(work.options.b + ".new");
-  std::int64_t read = 0;
+retrieval::FaissKind KindOf(const std::string& name) {
+  for (const auto& [known, kind] : {std::pair("flat", retrieval::FaissKind::kFlat), std::pair("ivf_flat", retrieval::FaissKind::kIvfFlat), std::pair("pq", retrieval::FaissKind::kPq), std::pair("ivf_pq", retrieval::FaissKind::kIvfPq), std::pair("hnsw", retrieval::FaissKind::kHnswFlat)})
+    if (name == known) return kind;
+  throw Error(Code::kInvalidArgument, "--kind: is flat, ivf_flat, pq, ivf_pq or hnsw, not '" + name + "'");
+}
+
+/// Every record of the namespace, a page at a time.
+void ForEachRecord(const Work& work, SearchIndex& index, const std::function<void(IndexRecord)>& visit) {
   for (std::string after;;) {
     const auto ctx = work.ctx.WithTimeout(std::chrono::seconds(60));
-    const auto ids = index->List(ctx, work.options.name_space, "", after, kPage);
-    for (const auto& record : index->Fetch(ctx, work.options.name_space, ids)) {
-      file.Append(ToText(ToJson(record)) + "\n");
-      ++read;
-    }
-    if (ids.size() < kPage) break;
+    const auto ids = index.List(ctx, work.options.name_space, "", after, kPage);
+    for (auto& record : index.Fetch(ctx, work.options.name_space, ids)) visit(std::move(record));
+    if (ids.size() < kPage) return;
     after = ids.back();
   }
+}
+
+void ExportFaiss(const Work& work, SearchIndex& index) {
+  const auto kind = KindOf(work.options.kind);
+  const auto& file = work.options.b;
+  std::vector<float> vectors;
+  std::int64_t written = 0, left_out = 0;
+  NewFile ids(file + ".ids.new");
+  ForEachRecord(work, index, [&](const IndexRecord& record) {
+    if (record.vector.empty()) {
+      ++left_out;
+      return;
+    }
+    vectors.insert(vectors.end(), record.vector.begin(), record.vector.end());
+    ids.Append(ToText(Json(boost::json::string(record.id))) + "\n");
+    ++written;
+  });
+  if (!written) throw Error(Code::kFailedPrecondition, "no record of '" + work.options.name_space + "' has a vector");
+  const auto bytes = retrieval::WriteFaissFile(std::move(vectors), index.dim(), {.kind = kind, .metric = index.metric()});
+  NewFile out(file + ".new");
+  out.Append(bytes);
+  ids.CommitAs(file + ".ids");
+  out.CommitAs(file);
+  work.Print(JsonObject{{"records", written}, {"left_out", left_out}}, "wrote " + std::to_string(written) + " vectors, their ids line by line in " + file + ".ids" + (left_out ? "; left out " + std::to_string(left_out) + " records without one" : "") + "\n");
+}
+
+void Export(const Work& work) {
+  const auto index = Open(work, work.options.a);
+  if (IsFaiss(work.options.b)) return ExportFaiss(work, *index);
+  NewFile file(work.options.b + ".new");
+  std::int64_t read = 0;
+  ForEachRecord(work, *index, [&](const IndexRecord& record) {
+    file.Append(ToText(ToJson(record)) + "\n");
+    ++read;
+  });
   file.CommitAs(work.options.b);
   work.Print(JsonObject{{"records", read}}, "read " + std::to_string(read) + " records\n");
 }
@@ -169,13 +234,15 @@ void Define(CLI::App& app, IndexOptions& options, WorkFunction& chosen) {
   index->add_option("--threshold", options.threshold, "the mean overlap of the first ten hits below which nothing is switched")->capture_default_str()->check(CLI::Range(0.0, 1.0));
   index->add_option("--switch", options.switch_to, "make alias:NAME the new index, if they find the same");
   auto* indexes = app.add_subcommand("index", "records in and out of a search index")->require_subcommand(1);
-  auto* in = add(*indexes, "import", "write the records of a file: a JSON object a line", Import);
-  in->add_option("file", options.a, "FILE.jsonl")->required();
+  auto* in = add(*indexes, "import", "write the records of a file: a JSON object a line, or an index file of FAISS", Import);
+  in->add_option("file", options.a, "FILE.jsonl or FILE.faiss")->required();
+  in->add_option("--access", options.access, "labels that may find the vectors of FILE.faiss; without them only those who read everything do");
   in->add_option("to", options.b, "postgresql:, weaviate:, pinecone: or alias:NAME")->required();
   in->add_option("--namespace", options.name_space, "where to");
   auto* out = add(*indexes, "export", "write the records of an index to a file", Export);
   out->add_option("from", options.a, "postgresql:, weaviate:, pinecone: or alias:NAME")->required();
-  out->add_option("file", options.b, "FILE.jsonl")->required();
+  out->add_option("file", options.b, "FILE.jsonl or FILE.faiss")->required();
+  out->add_option("--kind", options.kind, "of FILE.faiss: flat, ivf_flat, pq, ivf_pq or hnsw")->capture_default_str();
   out->add_option("--namespace", options.name_space, "of which");
   add(*indexes, "list", "its namespaces and how many records each has", ListNamespaces)->add_option("of", options.a, "postgresql:, weaviate:, pinecone: or alias:NAME")->required();
 }

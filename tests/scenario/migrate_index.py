@@ -128,6 +128,21 @@ def scenario(folder, base):
     run("migrate", "index", a, a, *dim, home=home, status=2)
     (folder / "bad.jsonl").write_text('{"text": "a"}\n{"vektor": [1]}\n')
     assert "bad.jsonl:2" in run("migrate", "index", a, b, "--queries", folder / "bad.jsonl", *dim, home=home, status=2).stderr
+    # Out to a file of FAISS and in again: the vectors come back, with a number of their own where the file of ids is not.
+    run("index", "export", b, folder / "b.faiss", "--namespace", "shop", "--kind", "hnsw", *dim, home=home)
+    run("index", "import", folder / "b.faiss", base + "d", "--namespace", "shop", "--access", "public", *dim, home=home)
+    run("index", "export", base + "d", folder / "d.jsonl", "--namespace", "shop", *dim, home=home)
+    before, after = by_id(folder / "b.jsonl"), by_id(folder / "d.jsonl")
+    assert before.keys() == after.keys() and all(r["access"] == "public" for r in after.values())
+    for name, record in before.items():
+        size = sum(x * x for x in record["vector"]) ** 0.5
+        assert all(abs(x / size - y) < 1e-6 for x, y in zip(record["vector"], after[name]["vector"])), name
+    (folder / "b.faiss.ids").unlink()
+    run("index", "import", folder / "b.faiss", base + "e", *dim, home=home)
+    run("index", "export", base + "e", folder / "e.jsonl", *dim, home=home)
+    assert by_id(folder / "e.jsonl").keys() == {str(i) for i in range(RECORDS + 1)} and all(r["access"] == "" for r in by_id(folder / "e.jsonl").values())
+    run("index", "export", b, folder / "b.faiss", "--kind", "tree", *dim, home=home, status=2)
+    run("index", "import", folder / "records.jsonl.faiss", b, *dim, home=home, status=3)
     print(f"moved {RECORDS} records through {kills} kills, gone on with at {sorted(resumed)}")
 
 
