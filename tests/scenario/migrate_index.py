@@ -1,6 +1,6 @@
 """Moves records from one index to another with the real program and a real PostgreSQL with pgvector, kills it at many places with SIGKILL, goes on, and looks at what came of it.
 usage: migrate_index.py TENFOLD   Left out, with the reason said, where scripts/fetch_servers cannot install the server."""
-import json, os, pathlib, random, shutil, signal, socket, subprocess, sys, tempfile, time
+import json, os, pathlib, random, shutil, signal, socket, subprocess, sys, tempfile, time, urllib.request
 
 tenfold = os.path.abspath(sys.argv[1])
 root = pathlib.Path(__file__).resolve().parents[2]
@@ -59,7 +59,13 @@ def main():
     server, port = start_postgresql(pathlib.Path(fetched.stdout.strip()), folder / "server")
     try:
         os.environ["PGPASSWORD"] = "secret"
-        scenario(folder, f"postgresql://postgres@127.0.0.1:{port}/postgres?table=")
+        base = f"postgresql://postgres@127.0.0.1:{port}/postgres?table="
+        scenario(folder, base)
+        program = pathlib.Path(fetched.stdout.strip()) / "bin/weaviate-server"
+        if program.exists():
+            to_weaviate(folder, base, program)
+        else:
+            print("left out: the way to Weaviate; TENFOLD_WEAVIATE=1 scripts/fetch_servers builds its server")
     finally:
         server.send_signal(signal.SIGINT)
         server.wait(20)
@@ -75,7 +81,9 @@ def scenario(folder, base):
     with open(folder / "records.jsonl", "w") as out:
         for record in records:
             out.write(json.dumps(record) + "\n")
+    began = time.monotonic()
     run("index", "import", folder / "records.jsonl", a, "--namespace", "shop", *dim, home=home)
+    took = time.monotonic() - began
     listed = json.loads(run("index", "list", a, "--json", *dim, home=home).stdout)
     assert listed["namespaces"] == [{"name": "shop", "records": RECORDS}], listed
 
@@ -143,7 +151,35 @@ def scenario(folder, base):
     assert by_id(folder / "e.jsonl").keys() == {str(i) for i in range(RECORDS + 1)} and all(r["access"] == "" for r in by_id(folder / "e.jsonl").values())
     run("index", "export", b, folder / "b.faiss", "--kind", "tree", *dim, home=home, status=2)
     run("index", "import", folder / "records.jsonl.faiss", b, *dim, home=home, status=3)
-    print(f"moved {RECORDS} records through {kills} kills, gone on with at {sorted(resumed)}")
+    print(f"imported in {took:.2f} s, moved {RECORDS} records through {kills} kills, gone on with at {sorted(resumed)}")
+
+
+def to_weaviate(folder, base, program):
+    """Another back end altogether: the same records, readers and metadata come out of it."""
+    ports = {name: str(free_port()) for name in ("GRPC_PORT", "CLUSTER_GOSSIP_BIND_PORT", "CLUSTER_DATA_BIND_PORT", "RAFT_PORT", "RAFT_INTERNAL_RPC_PORT", "GO_PROFILING_PORT")}
+    port, home, dim = free_port(), folder / "home", ["--dim", DIM]
+    server = subprocess.Popen([program, "--host", "127.0.0.1", "--port", str(port), "--scheme", "http"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                              env=dict(os.environ, PERSISTENCE_DATA_PATH=str(folder / "weaviate"), AUTHENTICATION_ANONYMOUS_ACCESS_ENABLED="true", DEFAULT_VECTORIZER_MODULE="none", DISABLE_TELEMETRY="true", CLUSTER_HOSTNAME="node1",
+                                       CLUSTER_ADVERTISE_ADDR="127.0.0.1", RAFT_BOOTSTRAP_EXPECT="1", **ports))
+    try:
+        for _ in range(600):
+            try:
+                if urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/.well-known/ready", timeout=1).status == 200:
+                    break
+            except OSError:
+                time.sleep(0.1)
+        target = f"weaviate:http://127.0.0.1:{port}/Records"
+        report = json.loads(run("migrate", "index", base + "b", target, "--switch", "live", "--json", *dim, home=home).stdout)["namespaces"][0]
+        assert report["records"] == RECORDS + 1 and report["corrected"] == 0 and report["overlap"] >= 0.95, report
+        run("index", "export", "alias:live", folder / "w.jsonl", "--namespace", "shop", *dim, home=home)
+        before, after = by_id(folder / "b.jsonl"), by_id(folder / "w.jsonl")
+        assert before.keys() == after.keys()
+        for name, record in before.items():
+            assert {k: v for k, v in record.items() if k != "vector"} == {k: v for k, v in after[name].items() if k != "vector"}, (record, after[name])
+        print(f"and to Weaviate: overlap {report['overlap']:.3f}")
+    finally:
+        server.kill()
+        server.wait(20)
 
 
 main()
