@@ -18,6 +18,9 @@
 #include "models/model_file.h"
 #include "models/openai_backend.h"
 #include "models/recent_embeddings.h"
+#include "retrieval/backends/pinecone.h"
+#include "retrieval/backends/postgresql.h"
+#include "retrieval/backends/weaviate.h"
 
 namespace tenfold::app {
 namespace {
@@ -63,7 +66,26 @@ constexpr Backend<OpenSourceFunction> kSources[] = {
     {"web", data::OpenWebSource, "web:https://host/path#max_pages=500: a site, by its sitemap and links"},
 };
 
+std::string FromEnvironment(const char* name) {
+  const char* value = std::getenv(name);
+  return value ? value : "";
+}
+std::unique_ptr<retrieval::SearchIndex> OpenPostgresql(const Context& ctx, std::string_view rest, std::size_t dim, retrieval::Metric metric) { return retrieval::OpenPostgresqlIndex(ctx, rest, {dim, metric, FromEnvironment("PGPASSWORD")}); }
+std::unique_ptr<retrieval::SearchIndex> OpenWeaviate(const Context& ctx, std::string_view rest, std::size_t dim, retrieval::Metric metric) { return retrieval::OpenWeaviateIndex(ctx, rest, {dim, metric, FromEnvironment("WEAVIATE_API_KEY")}); }
+std::unique_ptr<retrieval::SearchIndex> OpenPinecone(const Context& ctx, std::string_view rest, std::size_t dim, retrieval::Metric metric) { return retrieval::OpenPineconeIndex(ctx, rest, {dim, metric, FromEnvironment("PINECONE_API_KEY")}); }
+using OpenSearchIndexFunction = std::unique_ptr<retrieval::SearchIndex> (*)(const Context& ctx, std::string_view rest, std::size_t dim, retrieval::Metric metric);
+constexpr Backend<OpenSearchIndexFunction> kSearchIndexes[] = {
+    {"postgresql", OpenPostgresql, "postgresql://user@host/database?table=…: a table with pgvector, password in $PGPASSWORD"},
+    {"weaviate", OpenWeaviate, "weaviate:http://host:port/Class, key in $WEAVIATE_API_KEY"},
+    {"pinecone", OpenPinecone, "pinecone:NAME or pinecone:https://host: an index that is there, key in $PINECONE_API_KEY"},
+};
+
 }  // namespace
+
+std::unique_ptr<retrieval::SearchIndex> OpenSearchIndex(const Context& ctx, std::string_view url, std::size_t dim, retrieval::Metric metric) {
+  const auto& backend = FindBackend(kSearchIndexes, url, "search index", "index");
+  return backend.open(ctx, url.substr(std::min(url.size(), backend.scheme.size() + 1)), dim, metric);
+}
 
 std::unique_ptr<data::ObjectStore> OpenObjectStore(std::string_view url, const std::filesystem::path& home) {
   const auto& backend = FindBackend(kObjectStores, url, "object store", "data.objects");

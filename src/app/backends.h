@@ -11,6 +11,7 @@
 #include "data/store.h"
 #include "models/embedder.h"
 #include "models/generator.h"
+#include "retrieval/search_index.h"
 
 namespace tenfold::app {
 
@@ -26,5 +27,9 @@ std::unique_ptr<data::Source> OpenSource(std::string_view url, const data::Sourc
 std::unique_ptr<models::Embedder> OpenEmbedder(std::string_view name, const std::filesystem::path& models, const ModelSettings& settings);
 /// The same for generators. Errors: also kDataLoss, kResourceExhausted (memory).
 std::unique_ptr<models::Generator> OpenGenerator(std::string_view name, const std::filesystem::path& models, const ModelSettings& settings);
+
+/// A search index outside this program: "postgresql://…?table=…" (pgvector), "weaviate:http://…/Class", "pinecone:NAME"; docs/backends/ has a page for each. Keys come from
+/// $PGPASSWORD, $WEAVIATE_API_KEY and $PINECONE_API_KEY. Errors: kInvalidArgument (scheme, URL, dimension or metric of what is there), kUnauthenticated, kUnavailable.
+std::unique_ptr<retrieval::SearchIndex> OpenSearchIndex(const Context& ctx, std::string_view url, std::size_t dim, retrieval::Metric metric);
 
 }  // namespace tenfold::app

@@ -616,6 +616,8 @@ std::string HelpText() {
   CommandFunction chosen = nullptr;
   app.add_subcommand("up", "serve: tenfold up [--home DIR] [--listen HOST:PORT] [--example shop] [--no-models]");
   app.add_subcommand("restore", "put a backup in place of a stopped server's store: tenfold restore FILE [--home DIR]");
+  app.add_subcommand("migrate", "a search index to another back end: tenfold migrate index A B --dim N [--queries FILE] [--switch NAME]");
+  app.add_subcommand("index", "import, export and list search indexes behind URLs");
   app.add_subcommand("init", "write tenfold.yaml with every setting and what it means");
   Define(app, options, chosen);
   return app.help();

@@ -11,6 +11,7 @@
 #include "app/commands.h"
 #include "app/endpoints.h"
 #include "app/example.h"
+#include "app/index_commands.h"
 #include "base/files.h"
 #include "base/http_server.h"
 #include "base/log.h"
@@ -222,11 +223,12 @@ int Main(std::vector<std::string> arguments) {
   arguments = WithAbsolutePaths(std::move(arguments));
   const auto say = [](CommandOutput kind, std::string_view text) { (kind == CommandOutput::kResult ? std::cout : std::cerr) << text << std::flush; };
   for (const auto& argument : arguments)
-    if (argument == "--help" || argument == "-h" || arguments[0] == "models") {
+    if (!IsIndexCommand(arguments) && (argument == "--help" || argument == "-h" || arguments[0] == "models")) {
       const TemporaryFolder nothing;  // help and the cache of models need no data folder of the user's
       Services services(nothing.path(), {}, WithModels::kNo);
       return RunCommand(Context::System("cli"), services, arguments, say);
     }
+  if (IsIndexCommand(arguments)) return RunIndexCommand(Context::System("cli"), home, arguments, say);
   if (const auto status = RunInServer(home, arguments)) return *status;
   // Only what computes with models waits for them to load.
   const bool needs_models = arguments[0] == "ask" || arguments[0] == "eval" || arguments[0] == "search" || arguments[0] == "ingest" || arguments[0] == "generations" || arguments[0] == "chunks";

@@ -163,6 +163,21 @@ TEST_P(SearchIndexContract, AppliesABatchInItsOrder) {
   index->Write(Everyone(), "n", {});
 }
 
+TEST_P(SearchIndexContract, TakesLargeBatchesAndTheLastOfTwoPuts) {
+  const auto index = Open();
+  std::vector<IndexRecord> records;
+  for (int i = 0; i < 1200; ++i) records.push_back(Record("r" + std::to_string(1000 + i), {1, static_cast<float>(i), 0}, i % 2 ? "" : "a \"quoted\" {text}, \\ NULL"));
+  records.insert(records.begin() + 700, Record("r1000", {1, 0, 1}, "the last one wins"));
+  records.insert(records.begin() + 701, Record("r1000", {1, 0, 1}, "NULL"));
+  Put(*index, records);
+  EXPECT_EQ(index->List(Everyone(), "n", "", "", 10'000).size(), 1200u);
+  const auto found = index->Fetch(Everyone(), "n", Texts{"r1000", "r1001", "r1002"});
+  ASSERT_EQ(found.size(), 3u);
+  EXPECT_EQ(found[0].text, "NULL");
+  EXPECT_EQ(found[1].text, "");
+  EXPECT_EQ(found[2].text, "a \"quoted\" {text}, \\ NULL");
+}
+
 TEST_P(SearchIndexContract, ChangesReadersAndMetadataAlone) {
   const auto index = Open();
   Put(*index, {Record("a", {1, 0, 0}, "text", "public", {{"x", 1}, {"gone", "soon"}}, "g"), Record("b", {0, 1, 0})});

@@ -161,15 +161,6 @@ class Server {
   std::thread thread_;
 };
 
-/// The folder that scripts/fetch_servers fills. Empty where that cannot be (no network).
-const fs::path& FetchServers() {
-  static const fs::path kFolder = [] {
-    const auto result = RunProcess(Context::System("test").WithTimeout(540s), {{"/bin/bash", TENFOLD_SOURCE_DIR "/scripts/fetch_servers"}, Environment()});
-    return result.exit_status == 0 ? fs::path(result.output.substr(0, result.output.find('\n'))) : fs::path();
-  }();
-  return kFolder;
-}
-
 int NextNumber() {
   static std::atomic<int> next = 0;
   return ++next;
@@ -317,15 +308,23 @@ class PineconeFixture : public IndexFixture {
 
 }  // namespace
 
+const fs::path& FetchIndexServers() {
+  static const fs::path kFolder = [] {
+    const auto result = RunProcess(Context::System("test").WithTimeout(540s), {{"/bin/bash", TENFOLD_SOURCE_DIR "/scripts/fetch_servers"}, Environment()});
+    return result.exit_status == 0 ? fs::path(result.output.substr(0, result.output.find('\n'))) : fs::path();
+  }();
+  return kFolder;
+}
+
 std::unique_ptr<IndexFixture> MakePostgresqlFixture(std::string& why_not) {
-  static const auto kServer = FetchServers().empty() ? nullptr : std::make_unique<PostgresqlServer>(FetchServers());
+  static const auto kServer = FetchIndexServers().empty() ? nullptr : std::make_unique<PostgresqlServer>(FetchIndexServers());
   if (!kServer) why_not = "scripts/fetch_servers cannot install PostgreSQL here";
   return kServer ? std::make_unique<PostgresqlFixture>(kServer->port()) : nullptr;
 }
 
 std::unique_ptr<IndexFixture> MakeWeaviateFixture(std::string& why_not) {
-  const auto program = FetchServers() / "bin/weaviate-server";
-  static const auto kServer = !FetchServers().empty() && fs::exists(program) ? std::make_unique<WeaviateServer>(program) : nullptr;
+  const auto program = FetchIndexServers() / "bin/weaviate-server";
+  static const auto kServer = !FetchIndexServers().empty() && fs::exists(program) ? std::make_unique<WeaviateServer>(program) : nullptr;
   if (!kServer) why_not = "no weaviate-server: TENFOLD_WEAVIATE=1 scripts/fetch_servers builds it where Go 1.24 or newer is";
   return kServer ? std::make_unique<WeaviateFixture>(kServer->port()) : nullptr;
 }

@@ -4,6 +4,8 @@
 #include <charconv>
 #include <condition_variable>
 #include <mutex>
+#include <optional>
+#include <set>
 
 #include "data/postgresql_client.h"
 #include "retrieval/backends/remote.h"
@@ -13,6 +15,7 @@ namespace tenfold::retrieval {
 namespace {
 
 constexpr std::size_t kConnections = 4;
+constexpr std::size_t kMostRows = 500, kMostBytes = 16u << 20;  // of one INSERT
 
 std::string Number(double value) {
   char text[40];
@@ -28,19 +31,49 @@ std::string VectorText(std::span<const float> vector) {
   return out + "]";
 }
 
+void AddQuoted(std::string& out, std::string_view text) {
+  out += '"';
+  for (const char c : text) {
+    if (c == '"' || c == '\\') out += '\\';
+    out += c;
+  }
+  out += '"';
+}
+
 /// A one-dimensional array literal of texts.
 std::string ArrayText(const std::vector<std::string>& texts) {
   std::string out = "{";
   for (const auto& text : texts) {
-    out += out.size() > 1 ? ",\"" : "\"";
-    for (const char c : text) {
-      if (c == '"' || c == '\\') out += '\\';
-      out += c;
-    }
-    out += '"';
+    if (out.size() > 1) out += ',';
+    AddQuoted(out, text);
   }
   return out + "}";
 }
+
+/// Columns of many rows, each an array literal that grows.
+class Columns {
+ public:
+  explicit Columns(std::size_t count) : literals_(count) {}
+  void Add(std::initializer_list<std::optional<std::string>> row) {
+    auto literal = literals_.begin();
+    for (const auto& value : row) {
+      *literal += rows_ ? ',' : '{';
+      if (value) AddQuoted(*literal, *value);
+      else *literal += "NULL";
+      bytes_ += value ? value->size() : 4;
+      ++literal;
+    }
+    ++rows_;
+  }
+  std::size_t bytes() const { return bytes_; }
+  void BindTo(data::PostgresqlParameters& parameters) {
+    for (auto& literal : literals_) parameters.emplace_back(literal + "}");
+  }
+
+ private:
+  std::vector<std::string> literals_;
+  std::size_t rows_ = 0, bytes_ = 0;
+};
 
 /// Stems in their order, each quoted, so that nothing in them is an operator of to_tsvector or to_tsquery.
 std::vector<std::string> Stems(std::string_view text) {
@@ -217,18 +250,14 @@ class PostgresqlIndex : public SearchIndex {
     auto& client = *lease;
     data::PostgresqlTransaction transaction(ctx, client, data::PostgresqlTransaction::Mode::kReadWrite);
     const std::string where = " WHERE name_space = $1 AND id = $2";
-    for (const auto& change : changes) {
+    for (std::size_t at = 0; at < changes.size(); ++at) {
+      const auto& change = changes[at];
       const auto& record = change.record;
       const data::PostgresqlParameters key{std::string(name_space), record.id};
       auto parameters = key;
       switch (change.kind) {
         case IndexChange::Kind::kPut:
-          for (auto value : {record.group, ArrayText(LabelsOf(record.access)), record.title, record.heading, record.text}) parameters.emplace_back(std::move(value));
-          parameters.push_back(record.vector.empty() ? std::nullopt : std::optional(VectorText(record.vector)));
-          parameters.emplace_back(TsVector(record.title + "\n" + record.heading + "\n" + record.text));
-          parameters.emplace_back(ToText(record.metadata));
-          client.Run(ctx, "INSERT INTO " + table_ + " VALUES ($1, $2, $3, $4::text[], $5, $6, $7, $8::vector, $9::tsvector, $10::jsonb) ON CONFLICT (name_space, id) DO UPDATE SET grp = EXCLUDED.grp, access = EXCLUDED.access, title = EXCLUDED.title, heading = EXCLUDED.heading, body = EXCLUDED.body, embedding = EXCLUDED.embedding, words = EXCLUDED.words, metadata = EXCLUDED.metadata",
-                     parameters);
+          at += PutMany(ctx, client, name_space, changes.subspan(at)) - 1;
           break;
         case IndexChange::Kind::kDelete: client.Run(ctx, "DELETE FROM " + table_ + where, key); break;
         case IndexChange::Kind::kSetAccess:
@@ -335,6 +364,27 @@ class PostgresqlIndex : public SearchIndex {
   }
 
  private:
+  /// The puts that `changes` begins with, in one statement, which may name a row once. Returns how many.
+  std::size_t PutMany(const Context& ctx, data::PostgresqlClient& client, std::string_view name_space, std::span<const IndexChange> changes) {
+    Columns columns(9);
+    std::set<std::string_view> ids;
+    for (const auto& change : changes) {
+      const auto& record = change.record;
+      if (change.kind != IndexChange::Kind::kPut || ids.size() == kMostRows || columns.bytes() > kMostBytes || !ids.insert(record.id).second) break;
+      columns.Add({record.id, record.group, ArrayText(LabelsOf(record.access)), record.title, record.heading, record.text, record.vector.empty() ? std::nullopt : std::optional(VectorText(record.vector)),
+                   TsVector(record.title + "\n" + record.heading + "\n" + record.text), ToText(record.metadata)});
+    }
+    data::PostgresqlParameters parameters{std::string(name_space)};
+    columns.BindTo(parameters);
+    client.Run(ctx,
+               "INSERT INTO " + table_ +
+                   " SELECT $1, id, grp, access::text[], title, heading, body, embedding::vector, words::tsvector, metadata::jsonb FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[])"
+                   " AS row(id, grp, access, title, heading, body, embedding, words, metadata) ON CONFLICT (name_space, id) DO UPDATE SET grp = EXCLUDED.grp, access = EXCLUDED.access, title = EXCLUDED.title, heading = EXCLUDED.heading, "
+                   "body = EXCLUDED.body, embedding = EXCLUDED.embedding, words = EXCLUDED.words, metadata = EXCLUDED.metadata",
+               parameters);
+    return ids.size();
+  }
+
   /// " WHERE …" of namespace, readers, groups and filter: what does not pass is never scored.
   std::string WhereOf(const Principal& reader, std::string_view name_space, const IndexQuery& query, Statement& statement) const {
     auto out = " WHERE name_space = " + statement.Bind(std::string(name_space));

@@ -1,0 +1,185 @@
+"""Moves records from one index to another with the real program and a real PostgreSQL with pgvector, kills it at many places with SIGKILL, goes on, and looks at what came of it.
+usage: migrate_index.py TENFOLD   Left out, with the reason said, where scripts/fetch_servers cannot install the server."""
+import json, os, pathlib, random, shutil, signal, socket, subprocess, sys, tempfile, time, urllib.request
+
+tenfold = os.path.abspath(sys.argv[1])
+root = pathlib.Path(__file__).resolve().parents[2]
+DIM, RECORDS = 16, 2400
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def start_postgresql(servers, folder):
+    """PostgreSQL refuses to run as root, and a user without rights cannot read root's cache: then it runs as nobody from a copy."""
+    as_server = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"] if os.geteuid() == 0 else []
+    package = (servers / "postgresql").resolve().parent
+    shutil.copytree(package / "pginstall", folder / "pgserver/pginstall", symlinks=True)
+    shutil.copytree(package.parent / "pgserver.libs", folder / "pgserver.libs")
+    (folder / "password").write_text("secret")
+    (folder / "data").mkdir()
+    if as_server:
+        subprocess.check_call(["chown", "-R", "65534:65534", folder])
+        os.chmod(folder, 0o755)
+    programs, port = folder / "pgserver/pginstall/bin", free_port()
+    subprocess.check_call(as_server + [programs / "initdb", "-D", folder / "data", "-U", "postgres", "-A", "scram-sha-256", "--pwfile", folder / "password", "--no-sync", "-E", "UTF8", "--locale=C.UTF-8"], stdout=subprocess.DEVNULL)
+    server = subprocess.Popen(as_server + [programs / "postgres", "-D", folder / "data", "-p", str(port), "-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={folder}", "-c", "fsync=off"],
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    state = folder / "data/postmaster.pid"
+    for _ in range(3000):
+        if state.exists() and "ready" in state.read_text():
+            return server, port
+        assert server.poll() is None, "PostgreSQL ended"
+        time.sleep(0.01)
+    raise AssertionError("PostgreSQL did not come up")
+
+
+def run(*arguments, home, status=0):
+    done = subprocess.run([tenfold, *map(str, arguments), "--home", str(home)], capture_output=True, text=True, timeout=120)
+    assert done.returncode == status, (arguments, done.returncode, done.stdout, done.stderr)
+    return done
+
+
+def by_id(file):
+    """Numbers of JSON are compared as numbers, so the order of keys and 1 or 1.0 do not matter."""
+    return {r["id"]: r for r in map(json.loads, open(file))}
+
+
+def main():
+    fetched = subprocess.run([root / "scripts/fetch_servers"], capture_output=True, text=True)
+    if fetched.returncode:
+        print("left out: scripts/fetch_servers cannot install PostgreSQL here")
+        return
+    folder = pathlib.Path(tempfile.mkdtemp())
+    os.chmod(folder, 0o755)
+    (folder / "server").mkdir()
+    server, port = start_postgresql(pathlib.Path(fetched.stdout.strip()), folder / "server")
+    try:
+        os.environ["PGPASSWORD"] = "secret"
+        base = f"postgresql://postgres@127.0.0.1:{port}/postgres?table="
+        scenario(folder, base)
+        program = pathlib.Path(fetched.stdout.strip()) / "bin/weaviate-server"
+        if program.exists():
+            to_weaviate(folder, base, program)
+        else:
+            print("left out: the way to Weaviate; TENFOLD_WEAVIATE=1 scripts/fetch_servers builds its server")
+    finally:
+        server.send_signal(signal.SIGINT)
+        server.wait(20)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def scenario(folder, base):
+    home, dim = folder / "home", ["--dim", DIM]
+    a, b = base + "a", base + "b"
+    rng = random.Random(1)
+    records = [{"id": f"r{i:05}", "group": f"g{i % 50}", "access": "public" if i % 3 else "group:hr", "title": f"title {i}", "text": f"words of number {i} " + "battery " * (i % 5), "vector": [round(rng.gauss(0, 1), 3) for _ in range(DIM)],
+                "metadata": {"n": i, "kind": "even" if i % 2 == 0 else "odd", "tags": ["x", "y"]}} for i in range(RECORDS)]
+    with open(folder / "records.jsonl", "w") as out:
+        for record in records:
+            out.write(json.dumps(record) + "\n")
+    began = time.monotonic()
+    run("index", "import", folder / "records.jsonl", a, "--namespace", "shop", *dim, home=home)
+    took = time.monotonic() - began
+    listed = json.loads(run("index", "list", a, "--json", *dim, home=home).stdout)
+    assert listed["namespaces"] == [{"name": "shop", "records": RECORDS}], listed
+
+    # Killed again and again, each time a little later: every run goes on, none begins again.
+    kills, resumed, limit = 0, set(), 0.02
+    while True:
+        child = subprocess.Popen([tenfold, "migrate", "index", a, b, "--json", *map(str, dim), "--home", home], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        try:
+            out, err = child.communicate(timeout=limit)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.communicate()
+            kills += 1
+            limit += 0.05
+            state = list((home / "migrations").glob("*.json")) if (home / "migrations").exists() else []
+            if state:
+                resumed.add(json.loads(state[0].read_text())["copied"])
+            continue
+        assert child.returncode == 0, (out, err)
+        break
+    report = json.loads(out)["namespaces"][0]
+    assert report["records"] == report["copied"] == RECORDS and report["overlap"] == 1 and report["worst"] == 1, report
+    assert kills >= 3 and len(resumed) >= 2 and report["resumed_at"] > 0, (kills, resumed, report)
+    run("index", "export", a, folder / "a.jsonl", "--namespace", "shop", *dim, home=home)
+    run("index", "export", b, folder / "b.jsonl", "--namespace", "shop", *dim, home=home)
+    assert by_id(folder / "a.jsonl") == by_id(folder / "b.jsonl") and len(by_id(folder / "b.jsonl")) == RECORDS
+
+    # What was changed and added in the source after the copy is put right; queries of a file are asked of both, and the name is moved.
+    changed = [dict(records[7], text="changed", metadata={"n": -1}), dict(records[8], access="user:ana@example.com"), dict(records[0], id="z-new")]
+    (folder / "changed.jsonl").write_text("".join(json.dumps(r) + "\n" for r in changed))
+    run("index", "import", folder / "changed.jsonl", a, "--namespace", "shop", *dim, home=home)
+    (folder / "queries.jsonl").write_text("".join(json.dumps(q) + "\n" for q in [{"text": "battery"}, {"vector": records[3]["vector"]}, {"text": "battery words", "vector": records[4]["vector"], "filter": {"kind": "odd"}}, {"text": "giraffe"}]))
+    report = json.loads(run("migrate", "index", a, b, "--queries", folder / "queries.jsonl", "--switch", "live", "--json", *dim, home=home).stdout)["namespaces"][0]
+    assert report["corrected"] == 3 and report["queries"] == 4 and report["overlap"] == 1, report
+    run("index", "export", a, folder / "a.jsonl", "--namespace", "shop", *dim, home=home)
+    run("index", "export", "alias:live", folder / "b.jsonl", "--namespace", "shop", *dim, home=home)
+    assert by_id(folder / "a.jsonl") == by_id(folder / "b.jsonl") and len(by_id(folder / "b.jsonl")) == RECORDS + 1
+    assert json.loads((home / "index_names.json").read_text()) == {"live": b}
+
+    # A target that finds something else is not switched to: its foreign records are neither deleted nor passed over.
+    c = base + "c"
+    foreign = [dict(r, id="foreign" + r["id"]) for r in records[:50]]
+    (folder / "foreign.jsonl").write_text("".join(json.dumps(r) + "\n" for r in foreign))
+    run("index", "import", folder / "foreign.jsonl", c, "--namespace", "shop", *dim, home=home)
+    refused = run("migrate", "index", b, c, "--switch", "live", *dim, home=home, status=1)
+    assert "50 records that are not the source's" in refused.stderr, refused.stderr
+    assert json.loads((home / "index_names.json").read_text()) == {"live": b}
+    run("index", "list", "alias:nothing", *dim, home=home, status=3)
+    run("migrate", "index", a, "file:somewhere", *dim, home=home, status=2)
+    run("migrate", "index", a, a, *dim, home=home, status=2)
+    (folder / "bad.jsonl").write_text('{"text": "a"}\n{"vektor": [1]}\n')
+    assert "bad.jsonl:2" in run("migrate", "index", a, b, "--queries", folder / "bad.jsonl", *dim, home=home, status=2).stderr
+    # Out to a file of FAISS and in again: the vectors come back, with a number of their own where the file of ids is not.
+    run("index", "export", b, folder / "b.faiss", "--namespace", "shop", "--kind", "hnsw", *dim, home=home)
+    run("index", "import", folder / "b.faiss", base + "d", "--namespace", "shop", "--access", "public", *dim, home=home)
+    run("index", "export", base + "d", folder / "d.jsonl", "--namespace", "shop", *dim, home=home)
+    before, after = by_id(folder / "b.jsonl"), by_id(folder / "d.jsonl")
+    assert before.keys() == after.keys() and all(r["access"] == "public" for r in after.values())
+    for name, record in before.items():
+        size = sum(x * x for x in record["vector"]) ** 0.5
+        assert all(abs(x / size - y) < 1e-6 for x, y in zip(record["vector"], after[name]["vector"])), name
+    (folder / "b.faiss.ids").unlink()
+    run("index", "import", folder / "b.faiss", base + "e", *dim, home=home)
+    run("index", "export", base + "e", folder / "e.jsonl", *dim, home=home)
+    assert by_id(folder / "e.jsonl").keys() == {str(i) for i in range(RECORDS + 1)} and all(r["access"] == "" for r in by_id(folder / "e.jsonl").values())
+    run("index", "export", b, folder / "b.faiss", "--kind", "tree", *dim, home=home, status=2)
+    run("index", "import", folder / "records.jsonl.faiss", b, *dim, home=home, status=3)
+    print(f"imported in {took:.2f} s, moved {RECORDS} records through {kills} kills, gone on with at {sorted(resumed)}")
+
+
+def to_weaviate(folder, base, program):
+    """Another back end altogether: the same records, readers and metadata come out of it."""
+    ports = {name: str(free_port()) for name in ("GRPC_PORT", "CLUSTER_GOSSIP_BIND_PORT", "CLUSTER_DATA_BIND_PORT", "RAFT_PORT", "RAFT_INTERNAL_RPC_PORT", "GO_PROFILING_PORT")}
+    port, home, dim = free_port(), folder / "home", ["--dim", DIM]
+    server = subprocess.Popen([program, "--host", "127.0.0.1", "--port", str(port), "--scheme", "http"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                              env=dict(os.environ, PERSISTENCE_DATA_PATH=str(folder / "weaviate"), AUTHENTICATION_ANONYMOUS_ACCESS_ENABLED="true", DEFAULT_VECTORIZER_MODULE="none", DISABLE_TELEMETRY="true", CLUSTER_HOSTNAME="node1",
+                                       CLUSTER_ADVERTISE_ADDR="127.0.0.1", RAFT_BOOTSTRAP_EXPECT="1", **ports))
+    try:
+        for _ in range(600):
+            try:
+                if urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/.well-known/ready", timeout=1).status == 200:
+                    break
+            except OSError:
+                time.sleep(0.1)
+        target = f"weaviate:http://127.0.0.1:{port}/Records"
+        report = json.loads(run("migrate", "index", base + "b", target, "--switch", "live", "--json", *dim, home=home).stdout)["namespaces"][0]
+        assert report["records"] == RECORDS + 1 and report["corrected"] == 0 and report["overlap"] >= 0.95, report
+        run("index", "export", "alias:live", folder / "w.jsonl", "--namespace", "shop", *dim, home=home)
+        before, after = by_id(folder / "b.jsonl"), by_id(folder / "w.jsonl")
+        assert before.keys() == after.keys()
+        for name, record in before.items():
+            assert {k: v for k, v in record.items() if k != "vector"} == {k: v for k, v in after[name].items() if k != "vector"}, (record, after[name])
+        print(f"and to Weaviate: overlap {report['overlap']:.3f}")
+    finally:
+        server.kill()
+        server.wait(20)
+
+
+main()
