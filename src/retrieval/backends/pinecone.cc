@@ -34,9 +34,11 @@ Json Translate(const Filter& filter, bool negated) {
   using Op = Filter::Op;
   const auto field = [&](const char* op, Json value) { return Json(JsonObject{{filter.field, JsonObject{{op, std::move(value)}}}}); };
   const auto or_absent = [&](Json condition) { return Json(JsonObject{{"$or", JsonArray{std::move(condition), field("$exists", false)}}}); };
-  const auto range = [&](const char* op, const char* opposite) {
+  const auto range = [&](const char* op) {
     if (!filter.values.at(0).is_number()) throw Error(Code::kUnimplemented, "filter: pinecone orders numbers alone ('" + filter.field + "')");
-    return negated ? or_absent(field(opposite, filter.values.at(0))) : field(op, filter.values.at(0));
+    // What is not at least 5 may be a text, and no condition of Pinecone's says so.
+    if (negated) throw Error(Code::kUnimplemented, "filter: pinecone cannot negate the comparison of '" + filter.field + "'; write the opposite one");
+    return field(op, filter.values.at(0));
   };
   switch (filter.op) {
     case Op::kAnd:
@@ -51,10 +53,10 @@ Json Translate(const Filter& filter, bool negated) {
     case Op::kIn: return negated ? or_absent(field("$nin", filter.values)) : field("$in", filter.values);
     case Op::kNotIn: return negated ? field("$in", filter.values) : or_absent(field("$nin", filter.values));
     case Op::kExists: return field("$exists", filter.values.at(0).as_bool() != negated);
-    case Op::kLess: return range("$lt", "$gte");
-    case Op::kLessOrEqual: return range("$lte", "$gt");
-    case Op::kGreater: return range("$gt", "$lte");
-    case Op::kGreaterOrEqual: return range("$gte", "$lt");
+    case Op::kLess: return range("$lt");
+    case Op::kLessOrEqual: return range("$lte");
+    case Op::kGreater: return range("$gt");
+    case Op::kGreaterOrEqual: return range("$gte");
     case Op::kWithin: throw Error(Code::kUnimplemented, "filter: pinecone knows no places ('" + filter.field + "')");
   }
   return nullptr;
@@ -79,7 +81,13 @@ class PineconeIndex : public SearchIndex {
     for (std::size_t at = 0; at < changes.size();) {
       auto end = at;
       const bool deletes = changes[at].kind == IndexChange::Kind::kDelete;
-      while (end < changes.size() && end < at + kBatch && (changes[end].kind == IndexChange::Kind::kDelete) == deletes) ++end;
+      // A change of a part reads the record first, so what was put before it must have been sent.
+      std::set<std::string_view> sent;
+      while (end < changes.size() && end < at + kBatch && (changes[end].kind == IndexChange::Kind::kDelete) == deletes) {
+        const bool is_new = sent.insert(changes[end].record.id).second;
+        if (!is_new && !deletes && changes[end].kind != IndexChange::Kind::kPut) break;
+        ++end;
+      }
       JsonArray items;
       for (const auto& change : changes.subspan(at, end - at)) {
         if (deletes) items.emplace_back(boost::json::string(change.record.id));
