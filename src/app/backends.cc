@@ -14,10 +14,12 @@
 #include "data/sources/web.h"
 #include "models/bert_embedder.h"
 #include "models/catalog.h"
+#include "models/embedder_url.h"
 #include "models/llama_generator.h"
 #include "models/model_file.h"
 #include "models/openai_backend.h"
 #include "models/recent_embeddings.h"
+#include "models/remote_embedder.h"
 #include "retrieval/backends/pinecone.h"
 #include "retrieval/backends/postgresql.h"
 #include "retrieval/backends/weaviate.h"
@@ -105,8 +107,8 @@ std::unique_ptr<data::Store> OpenStore(std::string_view url, const std::filesyst
 
 namespace {
 
-std::string KeyFromEnvironment() {
-  for (const char* name : {"TENFOLD_OPENAI_API_KEY", "OPENAI_API_KEY"})
+std::string KeyFromEnvironment(std::initializer_list<const char*> names = {"TENFOLD_OPENAI_API_KEY", "OPENAI_API_KEY"}) {
+  for (const char* name : names)
     if (const char* key = std::getenv(name); key && *key) return key;
   return {};
 }
@@ -127,13 +129,27 @@ void CheckFiles(std::string_view name, const std::filesystem::path& models) {
 
 // A name without a scheme is a model of the catalogue.
 std::unique_ptr<models::Embedder> OpenCatalogEmbedder(std::string_view name, const std::filesystem::path& models, const ModelSettings&) {
-  const auto folder = models / std::filesystem::path(name).filename();
-  if (!std::filesystem::exists(folder / "model.safetensors")) ThrowNotHere("embedding model", name, "models.embedder");
-  CheckFiles(name, models);
-  return models::OpenBertEmbedder(folder);
+  const auto url = models::ParseEmbedderUrl(name, false);
+  const auto folder = models / std::filesystem::path(url.target).filename();
+  if (!std::filesystem::exists(folder / "model.safetensors")) ThrowNotHere("embedding model", url.target, "models.embedder");
+  CheckFiles(url.target, models);
+  models::BertOptions options;
+  if (url.options.max_tokens) options.max_tokens = url.options.max_tokens;
+  if (!url.options.precision.empty())
+    options.precision = url.options.precision == "fp32" ? models::Precision::kFloat32 : url.options.precision == "bf16" ? models::Precision::kBfloat16 : models::Precision::kInt8;
+  auto embedder = models::OpenBertEmbedder(folder, options);
+  const auto full_name = embedder->name() + url.options_text;
+  return models::WithOptions(std::move(embedder), url.options, full_name);
 }
+Context OpeningContext() { return Context::System("models").WithTimeout(std::chrono::seconds(30)); }
 std::unique_ptr<models::Embedder> OpenRemoteEmbedder(std::string_view url, const std::filesystem::path&, const ModelSettings&) {
-  return models::OpenOpenAiEmbedder(Context::System("models").WithTimeout(std::chrono::seconds(30)), url, KeyFromEnvironment());
+  return models::OpenOpenAiEmbedder(OpeningContext(), url, KeyFromEnvironment());
+}
+std::unique_ptr<models::Embedder> OpenCohereEmbedder(std::string_view url, const std::filesystem::path&, const ModelSettings&) {
+  return models::OpenCohereEmbedder(OpeningContext(), url, KeyFromEnvironment({"COHERE_API_KEY", "CO_API_KEY"}));
+}
+std::unique_ptr<models::Embedder> OpenOllamaEmbedder(std::string_view url, const std::filesystem::path&, const ModelSettings&) {
+  return models::OpenOllamaEmbedder(OpeningContext(), url, KeyFromEnvironment({"OLLAMA_API_KEY"}));
 }
 std::unique_ptr<models::Generator> OpenCatalogGenerator(std::string_view name, const std::filesystem::path& models, const ModelSettings& settings) {
   const auto file = models / std::filesystem::path(name).filename() / "model.gguf";
@@ -152,13 +168,16 @@ using OpenEmbedderFunction = std::unique_ptr<models::Embedder> (*)(std::string_v
 constexpr Backend<OpenEmbedderFunction> kEmbedders[] = {
     {"catalog", OpenCatalogEmbedder, "a model of 'tenfold models list'; the default scheme"},
     {"openai", OpenRemoteEmbedder, "openai:https://host/v1#model, key in $OPENAI_API_KEY"},
+    {"cohere", OpenCohereEmbedder, "cohere:model, key in $COHERE_API_KEY"},
+    {"ollama", OpenOllamaEmbedder, "ollama:model or ollama:http://host:11434#model"},
 };
 using OpenGeneratorFunction = std::unique_ptr<models::Generator> (*)(std::string_view, const std::filesystem::path&, const ModelSettings&);
 constexpr Backend<OpenGeneratorFunction> kGenerators[] = {
     {"catalog", OpenCatalogGenerator, "a model of 'tenfold models list' on llama.cpp; the default scheme"},
     {"openai", OpenRemoteGenerator, "openai:https://host/v1#model, key in $OPENAI_API_KEY"},
 };
-std::string WithScheme(std::string_view name) { return name.find(':') == std::string_view::npos ? "catalog:" + std::string(name) : std::string(name); }
+// A colon may also stand in the options: "model?query_prefix=query: ".
+std::string WithScheme(std::string_view name) { return name.substr(0, name.find('?')).find(':') == std::string_view::npos ? "catalog:" + std::string(name) : std::string(name); }
 std::string_view WithoutCatalog(std::string_view url) { return url.starts_with("catalog:") ? url.substr(8) : url; }
 
 }  // namespace

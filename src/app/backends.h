@@ -23,7 +23,7 @@ std::unique_ptr<data::ObjectStore> OpenObjectStore(std::string_view url, const s
 /// "folder:<path>", "web:<url>", "notion:", "github:owner/repo", "openapi:<url>"; docs/sources/ has a page for each. Errors: kInvalidArgument (scheme, options).
 std::unique_ptr<data::Source> OpenSource(std::string_view url, const data::SourceSetup& setup);
 
-/// A model of the catalogue, whose files lie below `models`, an openai: URL, or "none" (null). Errors: kNotFound with the fix, kInvalidArgument (scheme), kUnavailable.
+/// A model of the catalogue, whose files lie below `models`, an openai:, cohere: or ollama: URL, each with the options of models/embedder_url.h, or "none" (null). Errors: kNotFound with the fix, kInvalidArgument (scheme), kUnavailable.
 std::unique_ptr<models::Embedder> OpenEmbedder(std::string_view name, const std::filesystem::path& models, const ModelSettings& settings);
 /// The same for generators. Errors: also kDataLoss, kResourceExhausted (memory).
 std::unique_ptr<models::Generator> OpenGenerator(std::string_view name, const std::filesystem::path& models, const ModelSettings& settings);

@@ -61,7 +61,11 @@ class Environment : public testing::Environment {
 };
 [[maybe_unused]] auto* const kEnvironment = testing::AddGlobalTestEnvironment(new Environment);
 
-std::string UrlOf(std::string_view backend, const char* model) { return backend == "openai" ? serving->Url(model) : model; }
+/// A back end may be followed by an embedder's options.
+std::string UrlOf(std::string_view backend, const char* model) {
+  const auto options = std::string(backend.substr(std::min(backend.size(), backend.find('?'))));
+  return (backend.starts_with("openai") ? serving->Url(model) : model) + options;
+}
 
 class GeneratorContract : public testing::TestWithParam<const char*> {
  protected:
@@ -173,7 +177,14 @@ TEST_P(EmbedderContract, StopsWhenItsCallerDoes) {
   EXPECT_EQ(CodeOf([&] { embedder_->Embed(ctx_.WithTimeout(-1s), texts, models::EmbedKind::kPassage); }), Code::kDeadlineExceeded);
 }
 
-INSTANTIATE_TEST_SUITE_P(Backends, EmbedderContract, testing::Values("catalog", "openai"), [](const auto& tested) { return tested.param; });
+// cohere: and ollama: hold the same in models/remote_embedder_test.cc, against servers of their protocols.
+INSTANTIATE_TEST_SUITE_P(Backends, EmbedderContract,
+                         testing::Values("catalog", "openai", "catalog?precision=fp32", "catalog?precision=int8", "catalog?dim=128&precision=int8&query_prefix=query:%20", "openai?dim=128&batch=2"), [](const auto& tested) {
+                           std::string name;
+                           for (const char c : std::string_view(tested.param))
+                             if (std::isalnum(static_cast<unsigned char>(c))) name += c;
+                           return name;
+                         });
 
 TEST(Backends, AWrongSchemeNamesThoseThereAre) {
   const TemporaryFolder folder;

@@ -1,10 +1,9 @@
 #pragma once
-/// \file Generators and embedders behind any server that speaks OpenAI's API: OpenAI, vLLM, Ollama, another Tenfold.
+/// \file Generators behind any server that speaks OpenAI's API: OpenAI, vLLM, Ollama, another Tenfold.
 #include <memory>
 #include <string>
 #include <string_view>
 
-#include "models/embedder.h"
 #include "models/generator.h"
 
 namespace tenfold::models {
@@ -20,7 +19,5 @@ OpenAiUrl ParseOpenAiUrl(std::string_view url);
 /// `api_key` may be empty for a server that asks for none. `name` is the URL. A request is tried again, at most twice, only while nothing was given to on_text.
 /// Tokens are counted by the server; CountTokens estimates four bytes each.
 std::unique_ptr<Generator> OpenOpenAiGenerator(std::string_view url, std::string api_key);
-/// Asks for one embedding to learn the dimension. Errors: kUnavailable, kUnauthenticated.
-std::unique_ptr<Embedder> OpenOpenAiEmbedder(const Context& ctx, std::string_view url, std::string api_key);
 
 }  // namespace tenfold::models
