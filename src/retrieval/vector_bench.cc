@@ -3,20 +3,20 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <fstream>
-#include <numeric>
 #include <random>
 
 #include "retrieval/vector_index.h"
 
 using namespace tenfold;
-using Steady = std::chrono::steady_clock;
 
 namespace {
-double Seconds(Steady::time_point since) { return std::chrono::duration<double>(Steady::now() - since).count(); }
+/// Of the processor's time: what else runs on the machine counts less.
+double Now() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
+double Seconds(double since) { return Now() - since; }
 std::size_t ResidentBytes() {
   std::ifstream in("/proc/self/statm");
   std::size_t all = 0, resident = 0;
@@ -37,7 +37,7 @@ int main(int argc, char** argv) {
   const auto vector = [&](std::size_t i) { return std::span<const float>(all.data() + i * dim, dim); };
   const auto before = ResidentBytes();
   retrieval::VectorIndex index(dim);
-  auto begun = Steady::now();
+  auto begun = Now();
   for (std::size_t i = 0; i < n; ++i) index.Put(static_cast<std::uint32_t>(i), vector(i));
   std::printf("inserts_per_second %.0f\n", static_cast<double>(n) / Seconds(begun));
   std::printf("bytes_per_vector %.0f\nresident_per_vector %.0f\npartitions %zu\n", static_cast<double>(index.bytes()) / static_cast<double>(n), static_cast<double>(ResidentBytes() - before) / static_cast<double>(n), index.partitions());
@@ -54,7 +54,7 @@ int main(int argc, char** argv) {
     const auto k = std::min<std::size_t>(10, rows.size());
     std::vector<std::vector<std::pair<float, std::uint32_t>>> exact(asked);
     for (std::size_t q = 0; q < asked; ++q) {
-      for (const auto row : rows) exact[q].emplace_back(-std::transform_reduce(vector(row).begin(), vector(row).end(), vector(n + q).begin(), 0.0f), row);
+      for (const auto row : rows) exact[q].emplace_back(-retrieval::Dot(vector(row).data(), vector(n + q).data(), dim), row);
       std::partial_sort(exact[q].begin(), exact[q].begin() + static_cast<std::ptrdiff_t>(k), exact[q].end());
       exact[q].resize(k);
     }
@@ -62,7 +62,7 @@ int main(int argc, char** argv) {
       std::size_t right = 0, done = 0;
       for (std::size_t q = 0; q < asked; ++q)
         for (const auto& hit : index.Search(vector(n + q), allowed, 10, effort)) right += std::any_of(exact[q].begin(), exact[q].end(), [&](const auto& one) { return one.second == hit.row; });
-      const auto started = Steady::now();
+      const auto started = Now();
       do
         for (std::size_t q = 0; q < asked; ++q, ++done) index.Search(vector(n + q), allowed, 10, effort);
       while (Seconds(started) < least);
@@ -71,13 +71,13 @@ int main(int argc, char** argv) {
     }
   };
   std::vector<retrieval::VectorEffort> efforts{{}};
-  for (const std::size_t scan : {2000, 3000, 4000, 6000, 8000, 12000, 16000, 24000, 32000, 48000})
-    for (const std::size_t rerank : {40, 64, 96, 160}) efforts.push_back({scan, rerank});
+  for (const std::size_t scan : {5000, 6000, 7000, 8000, 12000, 16000, 20000, 24000, 32000})
+    for (const std::size_t rerank : {40, 64, 96}) efforts.push_back({scan, rerank});
   run("all", 1, efforts);
   run("tenth", 0.1, std::span(efforts).first(1));
   run("percent", 0.01, std::span(efforts).first(1));
   run("permille", 0.001, std::span(efforts).first(1));
-  begun = Steady::now();
+  begun = Now();
   const auto removed = std::min<std::size_t>(n, 50'000);
   for (std::size_t i = 0; i < removed; ++i) index.Remove(static_cast<std::uint32_t>(i * 7 % n));
   std::printf("removals_per_second %.0f\n", static_cast<double>(removed) / Seconds(begun));

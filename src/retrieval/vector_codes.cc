@@ -22,6 +22,7 @@ constexpr float kSteps = 31;
 // Eight floats; compilers turn them into AVX or NEON instructions.
 using Eight = float __attribute__((vector_size(32)));
 using EightBits = std::int32_t __attribute__((vector_size(32)));
+using EightBytes = std::uint8_t __attribute__((vector_size(8)));
 Eight Load(const float* from) {
   Eight v;
   std::memcpy(&v, from, sizeof v);
@@ -50,7 +51,47 @@ void Hadamard(float* data, std::size_t n) {
       }
 }
 
+std::uint32_t SignsOf(EightBits is_set) {
+#ifdef __AVX2__
+  return static_cast<std::uint32_t>(_mm256_movemask_ps(reinterpret_cast<__m256>(is_set)));
+#else
+  std::uint32_t bits = 0;
+  for (unsigned j = 0; j < 8; ++j) bits |= static_cast<std::uint32_t>(is_set[j] & 1) << j;
+  return bits;
+#endif
+}
+
 }  // namespace
+
+float Dot(const float* a, const float* b, std::size_t dim) {
+  Eight sums[4] = {};
+  std::size_t d = 0;
+  for (; d + 32 <= dim; d += 32)
+    for (std::size_t j = 0; j < 4; ++j) sums[j] += Load(a + d + 8 * j) * Load(b + d + 8 * j);
+  for (; d + 8 <= dim; d += 8) sums[0] += Load(a + d) * Load(b + d);
+  float rest = 0;
+  for (; d < dim; ++d) rest += a[d] * b[d];
+  return Sum((sums[0] + sums[1]) + (sums[2] + sums[3])) + rest;
+}
+
+float SquaredDistance(const float* a, const float* b, std::size_t dim) {
+  Eight sums[2] = {};
+  std::size_t d = 0;
+  for (; d + 16 <= dim; d += 16)
+    for (std::size_t j = 0; j < 2; ++j) {
+      const Eight off = Load(a + d + 8 * j) - Load(b + d + 8 * j);
+      sums[j] += off * off;
+    }
+  float rest = 0;
+  for (; d < dim; ++d) rest += (a[d] - b[d]) * (a[d] - b[d]);
+  return Sum(sums[0] + sums[1]) + rest;
+}
+
+std::uint32_t Above(const float* estimates, float threshold) {
+  std::uint32_t out = 0;
+  for (unsigned i = 0; i < CodeList::kBlock; i += 8) out |= SignsOf(Load(estimates + i) > threshold) << i;
+  return out;
+}
 
 Rotation::Rotation(std::size_t dim) : padded_((dim + 63) / 64 * 64), power_(std::bit_floor(padded_)) {
   std::mt19937 random(20240601);  // fixed: codes of one program fit those of another
@@ -87,11 +128,14 @@ void CodeTables::Build(std::span<const float> rotated) {
     low_sum += low;
     widest = std::max(widest, wide);
   }
+  constexpr Eight kOfFirst = {0, 1, 0, 1, 0, 1, 0, 1}, kOfSecond = {0, 0, 1, 1, 0, 0, 1, 1}, kOfThird = {0, 0, 0, 0, 1, 1, 1, 1};
   const float unit = widest / kSteps, inverse = 1 / unit;
   for (std::size_t g = 0; g < groups; ++g) {
     const float* q = &rotated[g * 4];
-    const float a[4] = {0, q[0], q[1], q[0] + q[1]}, b[4] = {0, q[2], q[3], q[2] + q[3]};
-    for (std::size_t i = 0; i < 16; ++i) sums[g * 16 + i] = static_cast<std::uint8_t>(static_cast<int>((a[i % 4] + b[i / 4] - lows[g]) * inverse + 0.5f));
+    const Eight low = (kOfFirst * q[0] + kOfSecond * q[1] + kOfThird * q[2] - lows[g]) * inverse + 0.5f, high = low + q[3] * inverse;
+    const auto low_bytes = __builtin_convertvector(__builtin_convertvector(low, EightBits), EightBytes), high_bytes = __builtin_convertvector(__builtin_convertvector(high, EightBits), EightBytes);
+    std::memcpy(&sums[g * 16], &low_bytes, 8);
+    std::memcpy(&sums[g * 16 + 8], &high_bytes, 8);
   }
   step = 2 * unit;
   base = 2 * low_sum - total;
@@ -108,13 +152,7 @@ void CodeList::Replace(std::size_t place, std::span<const float> rotated, std::s
     absolutes += is_set ? r : -r;
     with_centre += r * c;
     signs_with_centre += is_set ? c : -c;
-#ifdef __AVX2__
-    const auto bits = static_cast<unsigned>(_mm256_movemask_ps(reinterpret_cast<__m256>(is_set)));
-#else
-    unsigned bits = 0;
-    for (unsigned j = 0; j < 8; ++j) bits |= static_cast<unsigned>(is_set[j] & 1) << j;
-#endif
-    block[byte * kBlock + place % kBlock] = static_cast<std::uint8_t>(bits);
+    block[byte * kBlock + place % kBlock] = static_cast<std::uint8_t>(SignsOf(is_set));
   }
   const float absolute = Sum(absolutes), scale = absolute > 0 ? Sum(squares) / absolute : 0;
   scales_[place] = scale;

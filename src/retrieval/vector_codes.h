@@ -57,4 +57,11 @@ class CodeList {
   std::vector<float> scales_, offsets_;
 };
 
+/// Bit i: estimates[i] is above the threshold. Shape: estimates [CodeList::kBlock].
+std::uint32_t Above(const float* estimates, float threshold);
+
+/// Shapes: a, b [dim].
+float Dot(const float* a, const float* b, std::size_t dim);
+float SquaredDistance(const float* a, const float* b, std::size_t dim);
+
 }  // namespace tenfold::retrieval

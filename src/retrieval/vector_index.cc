@@ -19,7 +19,7 @@ constexpr std::size_t kScanFloor = 4096, kScanPerResult = 64;
 // Up to so many allowed rows are looked at one by one.
 constexpr std::size_t kFew = 384;
 // Of the partitions whose codes are near, so many times those that are wanted are compared exactly.
-constexpr std::size_t kCentreFactor = 2, kMinCentres = 24;
+constexpr std::size_t kCentreFactor = 2, kMinCentres = 24, kPutCentres = 8;
 constexpr std::size_t kNeighbours = 8;
 constexpr int kHalvings = 5;
 
@@ -54,28 +54,6 @@ class Shortlist {
   float threshold_ = -std::numeric_limits<float>::infinity();
   std::vector<Candidate> kept_;
 };
-
-float Dot(const float* a, const float* b, std::size_t dim) {
-  float sums[32] = {};
-  std::size_t d = 0;
-  float score = 0;
-  for (; d + 32 <= dim; d += 32)
-    for (std::size_t j = 0; j < 32; ++j) sums[j] += a[d + j] * b[d + j];
-  for (; d < dim; ++d) score += a[d] * b[d];
-  for (const float sum : sums) score += sum;
-  return score;
-}
-
-float SquaredDistance(const float* a, const float* b, std::size_t dim) {
-  float sums[16] = {};
-  std::size_t d = 0;
-  float score = 0;
-  for (; d + 16 <= dim; d += 16)
-    for (std::size_t j = 0; j < 16; ++j) sums[j] += (a[d + j] - b[d + j]) * (a[d + j] - b[d + j]);
-  for (; d < dim; ++d) score += (a[d] - b[d]) * (a[d] - b[d]);
-  for (const float sum : sums) score += sum;
-  return score;
-}
 
 std::vector<float> ToLengthOne(std::span<const float> vector) {
   double squares = 0;
@@ -167,6 +145,7 @@ std::uint32_t VectorIndex::NewPartition() {
   }
   const auto partition = static_cast<std::uint32_t>(partitions_.size());
   partitions_.emplace_back(rotation_.padded());
+  half_squares_.push_back(0);
   centres_.resize(centres_.size() + dim_);
   rotated_centres_.resize(rotated_centres_.size() + rotation_.padded());
   centre_codes_.Add(partition, std::span(rotated_centres_).last(rotation_.padded()), middle_);
@@ -179,7 +158,7 @@ void VectorIndex::SetCentre(std::uint32_t partition, std::span<const float> cent
   const auto rotated = std::span(rotated_centres_).subspan(partition * padded, padded);
   rotation_.Apply(centre, rotated);
   centre_codes_.Replace(partition, rotated, middle_);
-  partitions_[partition].half_square = Dot(centre.data(), centre.data(), dim_) / 2;
+  half_squares_[partition] = Dot(centre.data(), centre.data(), dim_) / 2;
 }
 
 void VectorIndex::RecodeCentres() {
@@ -282,7 +261,7 @@ void VectorIndex::Split(std::uint32_t partition) {
 }
 
 void VectorIndex::MoveNeighbours(std::uint32_t first, std::uint32_t second, std::span<const std::uint32_t> near) {
-  const auto closeness = [&](std::uint32_t row, std::uint32_t partition) { return Dot(Get(row).data(), CentreOf(partition).data(), dim_) - partitions_[partition].half_square; };
+  const auto closeness = [&](std::uint32_t row, std::uint32_t partition) { return Dot(Get(row).data(), CentreOf(partition).data(), dim_) - half_squares_[partition]; };
   std::vector<std::pair<std::uint32_t, std::uint32_t>> moves;
   for (const auto partition : near)
     for (const auto row : partitions_[partition].codes.rows()) {
@@ -319,20 +298,25 @@ void VectorIndex::Merge(std::uint32_t partition) {
 }
 
 std::vector<VectorIndex::Near> VectorIndex::Nearest(std::span<const float> vector, const CodeTables& tables, std::size_t count, bool is_distance) const {
-  std::vector<Near> out;
-  out.reserve(partitions_.size());
+  // The middle's own part is the same for all.
+  Shortlist shortlist(std::max(is_distance ? kPutCentres : kMinCentres, count * (is_distance ? 1 : kCentreFactor)));
   float estimates[CodeList::kBlock];
   for (std::size_t first = 0; first < partitions_.size(); first += CodeList::kBlock) {
     centre_codes_.Estimate(first / CodeList::kBlock, tables, estimates);
-    for (std::size_t i = first; i < std::min(partitions_.size(), first + CodeList::kBlock); ++i)
-      if (partitions_[i].codes.size() > 0) out.push_back({estimates[i - first] - (is_distance ? partitions_[i].half_square : 0), static_cast<std::uint32_t>(i)});
+    const auto size = std::min(partitions_.size() - first, CodeList::kBlock);
+    if (is_distance)
+      for (std::size_t i = 0; i < size; ++i) estimates[i] -= half_squares_[first + i];
+    auto good = Above(estimates, shortlist.threshold());
+    if (size < CodeList::kBlock) good &= (std::uint32_t{1} << size) - 1;
+    for (; good; good &= good - 1) {
+      const auto i = static_cast<std::size_t>(std::countr_zero(good));
+      if (partitions_[first + i].codes.size() > 0) shortlist.Add(estimates[i], static_cast<std::uint32_t>(first + i));
+    }
   }
-  // The middle's own part is the same for all.
   const auto better = [](const Near& a, const Near& b) { return a.score != b.score ? a.score > b.score : a.partition < b.partition; };
-  const auto looked_at = std::min(out.size(), std::max(kMinCentres, count * kCentreFactor));
-  std::nth_element(out.begin(), out.begin() + static_cast<std::ptrdiff_t>(looked_at - 1), out.end(), [](const Near& a, const Near& b) { return a.score > b.score; });
-  out.resize(looked_at);
-  for (auto& one : out) one.score = Dot(vector.data(), CentreOf(one.partition).data(), dim_) - (is_distance ? partitions_[one.partition].half_square : 0);
+  std::vector<Near> out;
+  for (const auto& one : shortlist.Take()) out.push_back({one.estimate, one.row});
+  for (auto& one : out) one.score = Dot(vector.data(), CentreOf(one.partition).data(), dim_) - (is_distance ? half_squares_[one.partition] : 0);
   std::sort(out.begin(), out.end(), better);
   if (out.size() > count) out.resize(count);
   return out;
@@ -385,7 +369,7 @@ std::vector<std::uint32_t> VectorIndex::Candidates(std::span<const float> query,
   tables.Build(rotated);
   const auto rerank = std::min(allowed, std::max(effort.rerank ? std::max(effort.rerank, k) : std::max(kMinRerank, k * kRerankFactor), std::size_t{1}));
   // Where a part is allowed the best of them lie further out.
-  const double sparse = std::sqrt(static_cast<double>(size_) / static_cast<double>(allowed));
+  const double sparse = std::pow(static_cast<double>(size_) / static_cast<double>(allowed), 0.25);
   auto scan = effort.scan ? effort.scan : std::max(kScanFloor, static_cast<std::size_t>(kScanFactor * std::sqrt(static_cast<double>(size_))));
   if (!effort.scan) scan = static_cast<std::size_t>(static_cast<double>(std::max(scan, kScanPerResult * k)) * sparse);
   const bool is_all = allowed == size_;
@@ -399,8 +383,7 @@ std::vector<std::uint32_t> VectorIndex::Candidates(std::span<const float> query,
       codes.Estimate(first / CodeList::kBlock, tables, estimates);
       const float threshold = shortlist.threshold() - centre;
       const auto size = std::min(codes.size() - first, CodeList::kBlock);
-      std::uint32_t good = 0;
-      for (std::size_t i = 0; i < CodeList::kBlock; ++i) good |= static_cast<std::uint32_t>(estimates[i] > threshold) << i;
+      auto good = Above(estimates, threshold);
       if (size < CodeList::kBlock) good &= (std::uint32_t{1} << size) - 1;
       for (; good; good &= good - 1) {
         const auto i = static_cast<std::size_t>(std::countr_zero(good));

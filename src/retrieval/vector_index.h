@@ -50,7 +50,6 @@ class VectorIndex {
   struct Partition {
     explicit Partition(std::size_t padded) : codes(padded) {}
     CodeList codes;
-    float half_square = 0;  // of the centre
   };
   struct Place {
     std::uint32_t partition = 0, at = 0;
@@ -63,7 +62,7 @@ class VectorIndex {
   std::span<const float> CentreOf(std::size_t partition) const { return std::span(centres_).subspan(partition * dim_, dim_); }
   /// The metric's value for `query`, which has length 1 under kCosine.
   float Score(std::uint32_t row, std::span<const float> query) const;
-  /// The `count` partitions that seem nearest, best first by `score`: exact inner products with the query, less half_square if `is_distance`.
+  /// The `count` partitions that seem nearest, best first by `score`: exact inner products with the query, less half the centre's square if `is_distance`.
   std::vector<Near> Nearest(std::span<const float> vector, const CodeTables& tables, std::size_t count, bool is_distance) const;
   void Append(std::uint32_t row, std::uint32_t partition, std::span<const float> rotated);
   void Unlink(std::uint32_t row);
@@ -87,6 +86,7 @@ class VectorIndex {
   std::vector<std::uint32_t> free_;      // partitions that hold nothing
   std::vector<float> centres_;           // [partitions, dim_]
   std::vector<float> rotated_centres_;   // [partitions, padded]
+  std::vector<float> half_squares_;      // of the centres' lengths
   CodeList centre_codes_;                // of the centres, relative to middle_; the place is the partition
   std::vector<float> middle_;            // [padded], rotated
   std::vector<Place> places_;            // [rows]
