@@ -1,4 +1,4 @@
-// cohere: and ollama: against a small server of their protocols, written from their public references; no real one was asked. It embeds by hashed words, so equal texts have equal vectors,
+// cohere: and ollama: against a small server of their protocols, written from notes of their wire formats; no real one was asked. It embeds by hashed words, so equal texts have equal vectors,
 // refuses every request the references would refuse, and fails on demand. openai: meets a whole Tenfold in app/backends_test.cc and shares all but its protocol with these.
 #include "models/remote_embedder.h"
 
