@@ -10,6 +10,7 @@
 #include "interface/pedigree.h"
 #include "interface/web_app.h"
 #include "serving/openai.h"
+#include "serving/openai_files.h"
 #include "serving/pinecone.h"
 
 namespace tenfold::app {
@@ -129,6 +130,7 @@ std::vector<Endpoint> MakeEndpoints(Services& on) {
         return std::find(known.begin(), known.end(), name) == known.end() ? nullptr : on.FindGenerator(name);
       },
       on.embedder.get(), on.settings.models.embedder, on.metrics})));
+  add(serving::MakeOpenAiFileEndpoints(on.vector_stores));
   add(serving::MakePineconeEndpoints(std::make_shared<serving::PineconeParts>(serving::PineconeParts{*on.collections, on.embedder.get(), on.settings.models.embedder, !on.settings.server.tls_certificate.empty()})));
   add(interface::MakeChatEndpoints(std::make_shared<interface::ChatParts>(interface::ChatParts{*on.assistant, *on.runs, *on.store, [&on] {
                                                                                                  const auto live = on.registry->Resolve(registry::kLive);

@@ -14,7 +14,7 @@ namespace {
 
 std::vector<data::Table> AllTables() {
   std::vector<data::Table> tables;
-  for (auto part : {security::Accounts::Tables(), workflows::Runs::Tables(), retrieval::IngestTables(), retrieval::Collections::Tables(), monitoring::AnswerTables(), agents::Assistant::Tables(), registry::Registry::Tables(),
+  for (auto part : {security::Accounts::Tables(), workflows::Runs::Tables(), retrieval::IngestTables(), retrieval::Collections::Tables(), retrieval::VectorStores::Tables(), monitoring::AnswerTables(), agents::Assistant::Tables(), registry::Registry::Tables(),
                     std::vector{data::TableOf<data::Record>()}})
     for (auto& table : part) tables.push_back(std::move(table));
   return tables;
@@ -85,13 +85,15 @@ Services::Services(std::filesystem::path home_folder, const Settings& chosen, Wi
   const bool strict = settings.data.sandbox != "without_landlock";
   if (strict && settings.data.sandbox != "strict") throw Error(Code::kInvalidArgument, "data.sandbox: must be 'strict' or 'without_landlock'", "data.sandbox");
   parsers = std::make_unique<data::ParserPool>(data::ParserPool::Options{.command = {std::filesystem::read_symlink("/proc/self/exe").string(), "parse-document", strict ? "strict" : "without_landlock"}});
-  ingest.parse = [this](const Context& ctx, std::string_view bytes, std::string_view media_type) { return Parse(ctx, bytes, media_type); };
+  const auto parse = [this](const Context& ctx, std::string_view bytes, std::string_view media_type) { return Parse(ctx, bytes, media_type); };
+  ingest.parse = parse;
   ingest.live = [this] { return generations.LiveTools(); };
   ingest.originals = originals.get();
   ingest.open_source = [this](std::string_view url) { return OpenSource(url); };
   runs->Register("ingest", retrieval::MakeIngest(*store, std::move(ingest)));
   runs->Register("build-generation", generations.MakeBuild(*store));
   if (embedder) runs->Register("embed", retrieval::MakeEmbedMissing(*store, [this] { return generations.LiveTools(); }));
+  vector_stores = std::make_shared<retrieval::VectorStores>(retrieval::VectorStores::Parts{*store, *objects, *originals, *collections, *runs, embedder, settings.models.embedder, ChunkOptionsOf(settings), parse});
   assistant = std::make_unique<agents::Assistant>(agents::AssistantParts{
       *store, *runs, *retriever, *router, tools, guards, metrics,
       [this](std::string_view name) {

@@ -17,6 +17,7 @@
 #include "retrieval/originals.h"
 #include "retrieval/retriever.h"
 #include "retrieval/generations.h"
+#include "retrieval/vector_stores.h"
 #include "security/accounts.h"
 #include "security/jwt.h"
 #include "security/turn_guards.h"
@@ -133,6 +134,7 @@ class Services {
   std::unique_ptr<agents::Router> router;
   security::StandardGuards guards;
   std::unique_ptr<workflows::Runs> runs;
+  std::shared_ptr<retrieval::VectorStores> vector_stores;
   std::unique_ptr<agents::Assistant> assistant;
   /// A home that was empty when opened.
   bool is_new = false;

@@ -2,6 +2,7 @@
 
 #include "base/crypto.h"
 #include "retrieval/retriever.h"
+#include "retrieval/stored_file.h"
 #include "retrieval/sync.h"
 
 namespace tenfold::retrieval {
@@ -34,7 +35,7 @@ workflows::RunFunction MakeEmbedMissing(data::Store& store, std::function<Genera
 
 std::vector<data::Table> IngestTables() {
   return {data::TableOf<Source>(),   data::TableOf<SyncState>(),      data::TableOf<SyncSeen>(), data::TableOf<SourceProblem>(),
-          data::TableOf<Document>(), data::TableOf<DocumentLayout>(), data::TableOf<Chunk>(),    data::TableOf<LineageEdge>(), data::TableOf<SmallOriginal>(),
+          data::TableOf<Document>(), data::TableOf<DocumentLayout>(), data::TableOf<Chunk>(),    data::TableOf<LineageEdge>(), data::TableOf<SmallOriginal>(), data::TableOf<StoredFile>(),
           data::TableOf<Generation>(), data::TableOf<GenerationDocument>()};
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/crypto.h"
 #include "data/parse.h"
+#include "retrieval/stored_file.h"
 
 namespace tenfold::retrieval {
 
@@ -67,7 +68,7 @@ std::string Originals::Get(const Context& ctx, const Document& document) {
 bool Originals::ForgetOne(const Context& ctx, const std::string& id) {
   const std::lock_guard lock(mutex_);
   if (held_.contains(id)) return false;
-  const auto named = store_.Read(ctx, [&](data::ReadTx& tx) { return tx.Count<Document>(data::Where("content_hash", id)); });
+  const auto named = store_.Read(ctx, [&](data::ReadTx& tx) { return tx.Count<Document>(data::Where("content_hash", id)) + tx.Count<StoredFile>(data::Where("content_hash", id)); });
   return named == 0 && objects_.Delete(ctx, id);
 }
 

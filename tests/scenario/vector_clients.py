@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The clients of vector databases, unmodified, against the real binary: pinecone 10, LangChain's store (pinecone 7), LlamaIndex's (pinecone 9), and our own `pinecone:` back end.
+"""The clients of vector databases, unmodified, against the real binary: pinecone 10, LangChain's store (pinecone 7), LlamaIndex's (pinecone 9), openai's vector stores, and our own
+`pinecone:` back end.
 
 Usage: vector_clients.py BIN [RETRIEVAL_TEST]. With the embedding model in the cache indexes of texts are tested too. Prints "N passed, N failed".
 """
@@ -52,6 +53,8 @@ with tempfile.TemporaryDirectory() as home:
         clients = pathlib.Path(subprocess.run([ROOT / "scripts" / "fetch_vector_clients"], capture_output=True, text=True, check=True).stdout.strip())
         for name in ("pinecone", "langchain", "llama-index"):
             run(name, [clients / name / "bin" / "python", ROOT / "tests" / "clients" / "pinecone_client.py", url, key, other, *([EMBEDDER] if with_model else [])])
+        openai = pathlib.Path(subprocess.run([ROOT / "scripts" / "fetch_clients"], capture_output=True, text=True, check=True).stdout.strip())
+        run("openai's vector stores", [openai / "bin" / "python", ROOT / "tests" / "clients" / "openai_vector_stores.py", url, key, other])
         if CONTRACT:
             run("the contract of search indexes over pinecone:", [CONTRACT, "--gtest_brief=1", "--gtest_filter=*SearchIndexContract*/pinecone"], {"TENFOLD_TEST_PINECONE": url, "PINECONE_API_KEY": key})
     finally:
