@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "app/backends.h"
+#include "app/command_line.h"
 #include "app/migrate_index.h"
 #include "base/files.h"
 #include "retrieval/faiss_file.h"
@@ -256,20 +257,7 @@ int RunIndexCommand(const Context& ctx, const std::filesystem::path& home, const
   IndexOptions options;
   WorkFunction chosen = nullptr;
   Define(app, options, chosen);
-  try {
-    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
-    chosen({ctx, home, options, say});
-    return 0;
-  } catch (const CLI::ParseError& e) {
-    std::ostringstream out, err;
-    const int status = app.exit(e, out, err);
-    if (!out.str().empty()) say(CommandOutput::kResult, out.str());
-    if (!err.str().empty()) say(CommandOutput::kProgress, err.str());
-    return status == 0 ? 0 : 2;
-  } catch (const Error& e) {
-    say(CommandOutput::kProgress, "tenfold: " + e.message() + "\n");
-    return ExitStatusOf(e.code());
-  }
+  return ParseAndRun(app, arguments, say, [&] { chosen({ctx, home, options, say}); });
 }
 
 }  // namespace tenfold::app

@@ -51,10 +51,10 @@ kinds = client.vector_stores.search(vector_store_id=store.id, query="what do boo
 check("a filter narrows", kinds and all(hit.file_id == tents.id for hit in kinds), kinds)
 both = {"type": "and", "filters": [{"type": "gte", "key": "year", "value": 2024}, {"type": "in", "key": "kind", "value": ["boots"]}]}
 check("and combines", client.vector_stores.search(vector_store_id=store.id, query="cost", filters=both).data == [])
-raises("an unknown comparison is refused", openai.BadRequestError, lambda: client.vector_stores.search(vector_store_id=store.id, query="x", filters={"type": "like", "key": "kind", "value": "t"}), "like" and "filters.type")
+raises("an unknown comparison is refused", openai.BadRequestError, lambda: client.vector_stores.search(vector_store_id=store.id, query="x", filters={"type": "like", "key": "kind", "value": "t"}), "filters.type")
 check("max_num_results", len(client.vector_stores.search(vector_store_id=store.id, query="euros a day", max_num_results=1).data) == 1)
 client.vector_stores.files.update(boots.id, vector_store_id=store.id, attributes={"kind": "boots", "year": 2025})
-check("attributes change", [hit.file_id for hit in client.vector_stores.search(vector_store_id=store.id, query="cost", filters=both).data][:1] == [boots.id])
+check("attributes change", [hit.file_id for hit in client.vector_stores.search(vector_store_id=store.id, query="hiking boots", filters=both).data][:1] == [boots.id])
 text = "".join(part.text for part in client.vector_stores.files.content(tents.id, vector_store_id=store.id))
 check("what was read is shown", "29 euros" in text and "ridge tent" in text, text)
 check("files of a store are listed", {one.id for one in client.vector_stores.files.list(vector_store_id=store.id, limit=1)} == {tents.id, boots.id})
