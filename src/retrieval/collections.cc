@@ -104,7 +104,7 @@ struct Collections::Entry {
 /// The view of one collection that Open gives out.
 class Collections::Index : public SearchIndex {
  public:
-  Index(data::Store& store, std::shared_ptr<Entry> entry) : store_(store), entry_(std::move(entry)), name_(entry_->row.name), dim_(static_cast<std::size_t>(entry_->row.dim)), metric_(entry_->row.metric) {}
+  Index(data::Store& store, std::shared_ptr<Entry> entry, const Collection& row) : store_(store), entry_(std::move(entry)), name_(row.name), dim_(static_cast<std::size_t>(row.dim)), metric_(row.metric) {}
   std::size_t dim() const override { return dim_; }
   Metric metric() const override { return metric_; }
 
@@ -167,10 +167,9 @@ class Collections::Index : public SearchIndex {
 
   void DeleteNamespace(const Context& ctx, std::string_view name_space) override {
     CheckNamespace(name_space);
-    const auto prefix = PrefixOf(name_, name_space);
     store_.Write(ctx, [&](data::WriteTx& tx) {
-      CheckMayWrite(ctx, Row(tx));
-      ForEachRow(tx, prefix, "", [&](CollectionRecord&& row) { return tx.Delete<CollectionRecord>(row.key), true; });
+      Row(tx);
+      RemoveRecords(ctx, tx, name_, name_space, "");
     });
   }
 
@@ -219,14 +218,6 @@ std::shared_ptr<Collections::Entry> Collections::FindEntry(std::string_view name
   return found == entries_.end() ? nullptr : found->second;
 }
 
-std::shared_ptr<Collections::Entry> Collections::NeedEntry(const Context& ctx, std::string_view name) const {
-  auto entry = FindEntry(name);
-  if (!entry) ThrowNotFound(name);
-  const std::shared_lock lock(entry->mutex);
-  if (!MayRead(ctx.principal(), entry->row)) ThrowNotFound(name);
-  return entry;
-}
-
 Collection Collections::Create(const Context& ctx, Collection collection) {
   if (ctx.principal().role < Role::kAgent && !ctx.is_system()) throw Error(Code::kPermissionDenied, "creating a collection needs the role agent");
   CheckCollection(collection);
@@ -248,11 +239,16 @@ std::optional<Collection> Collections::Find(const Context& ctx, std::string_view
 }
 
 std::vector<Collection> Collections::List(const Context& ctx) const {
+  // Nobody waits for an entry with mutex_ held: Apply takes mutex_ with entries held.
+  std::vector<std::shared_ptr<Entry>> entries;
+  {
+    const std::shared_lock lock(mutex_);
+    for (const auto& [name, entry] : entries_) entries.push_back(entry);
+  }
   std::vector<Collection> out;
-  const std::shared_lock lock(mutex_);
-  for (const auto& [name, entry] : entries_) {
-    const std::shared_lock row_lock(entry->mutex);
-    if (MayRead(ctx.principal(), entry->row)) out.push_back(entry->row);
+  for (const auto& entry : entries) {
+    const std::shared_lock lock(entry->mutex);
+    if (!entry->is_deleted && MayRead(ctx.principal(), entry->row)) out.push_back(entry->row);
   }
   return out;
 }
@@ -285,7 +281,20 @@ void Collections::Delete(const Context& ctx, std::string_view name) {
   });
 }
 
-std::shared_ptr<SearchIndex> Collections::Open(const Context& ctx, std::string_view name) { return std::make_shared<Index>(store_, NeedEntry(ctx, name)); }
+void Collections::RemoveRecords(const Context& ctx, data::WriteTx& tx, std::string_view name, std::string_view name_space, std::string_view prefix) {
+  const auto row = tx.Get<Collection>(name);
+  if (!row) return;
+  CheckMayWrite(ctx, *row);
+  ForEachRow(tx, PrefixOf(name, name_space) + std::string(prefix), "", [&](CollectionRecord&& record) { return tx.Delete<CollectionRecord>(record.key), true; });
+}
+
+std::shared_ptr<SearchIndex> Collections::Open(const Context& ctx, std::string_view name) {
+  auto entry = FindEntry(name);
+  if (!entry) ThrowNotFound(name);
+  const std::shared_lock lock(entry->mutex);
+  if (!MayRead(ctx.principal(), entry->row)) ThrowNotFound(name);
+  return std::make_shared<Index>(store_, entry, entry->row);
+}
 
 void Collections::Load(data::ReadTx& tx) {
   const std::unique_lock lock(mutex_);

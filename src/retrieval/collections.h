@@ -69,6 +69,10 @@ class Collections : public data::Follower {
   /// index given out asks only what a SearchIndex asks, record by record.
   std::shared_ptr<SearchIndex> Open(const Context& ctx, std::string_view name);
 
+  /// Inside a write of the caller's, so that it is one commit with what goes with it: removes the records whose ids begin with `prefix`; nothing if there is no such collection.
+  /// Errors: kPermissionDenied.
+  static void RemoveRecords(const Context& ctx, data::WriteTx& tx, std::string_view name, std::string_view name_space, std::string_view prefix);
+
   std::string name() const override { return "collections"; }
   void Load(data::ReadTx& tx) override;
   void Apply(std::span<const data::Change> changes, data::ReadTx& tx) override;
@@ -77,8 +81,6 @@ class Collections : public data::Follower {
   struct Entry;
   class Index;
   std::shared_ptr<Entry> FindEntry(std::string_view name) const;
-  /// Errors: kNotFound if the caller may not read it.
-  std::shared_ptr<Entry> NeedEntry(const Context& ctx, std::string_view name) const;
 
   data::Store& store_;
   mutable std::shared_mutex mutex_;

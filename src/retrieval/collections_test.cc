@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <filesystem>
+#include <thread>
 
 #include "base/files.h"
 #include "base/testing.h"
@@ -139,6 +141,34 @@ TEST_F(CollectionsTest, HoldThousandsOfSmallTenantsApart) {
   place_.collections->Open(ana_, "tenants")->DeleteNamespace(ana_, "tenant-97");
   EXPECT_TRUE(Found(ana_, "tenants", "tenant-97").empty());
   EXPECT_EQ(Found(ana_, "tenants", "tenant-96").size(), 1u);
+}
+
+TEST_F(CollectionsTest, AreListedWhileOthersCreateAndWrite) {
+  auto& collections = *place_.collections;
+  collections.Create(ana_, {.name = "busy", .dim = 2});
+  // Writes and creations of many threads come to the index as one batch.
+  std::vector<std::thread> threads;
+  std::atomic<bool> done = false;
+  std::atomic<std::size_t> listed = 0;
+  threads.emplace_back([&] {
+    while (!done) listed += collections.List(ana_).size();
+  });
+  std::vector<std::thread> writers;
+  for (int t = 0; t < 4; ++t)
+    writers.emplace_back([&, t] {
+      const auto index = collections.Open(ana_, "busy");
+      for (int i = 0; i < 50; ++i) {
+        const std::vector<IndexChange> record{Put(std::to_string(t) + "-" + std::to_string(i), {1, 0})};
+        if (t % 2) index->Write(ana_, "", record);
+        else collections.Create(ana_, {.name = "c" + std::to_string(t) + "-" + std::to_string(i), .dim = 2});
+      }
+    });
+  for (auto& writer : writers) writer.join();
+  done = true;
+  threads.front().join();
+  EXPECT_GT(listed, 0u);
+  EXPECT_EQ(collections.List(ana_).size(), 101u);
+  EXPECT_EQ(Found(ana_, "busy").size(), 100u);
 }
 
 TEST_F(CollectionsTest, RefuseWhatTheyCannotHold) {

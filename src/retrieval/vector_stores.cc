@@ -99,11 +99,10 @@ VectorStoreFile VectorStores::SetAttributes(const Context& ctx, const std::strin
 
 void VectorStores::Detach(const Context& ctx, const std::string& store, const std::string& file) {
   const auto row = GetAttached(ctx, store, file);
-  const auto index = parts_.collections.Open(ctx, store);
-  std::vector<IndexChange> changes{{Kind::kDelete, {.id = row.id}}};
-  for (const auto& id : RecordsOf(ctx, *index, file)) changes.push_back({Kind::kDelete, {.id = id}});
-  index->Write(ctx, "", changes);
-  parts_.store.Write(ctx, [&](data::WriteTx& tx) { tx.Delete<VectorStoreFile>(row.id); });
+  parts_.store.Write(ctx, [&](data::WriteTx& tx) {
+    Collections::RemoveRecords(ctx, tx, store, "", file + "/");
+    tx.Delete<VectorStoreFile>(row.id);
+  });
 }
 
 std::vector<std::string> VectorStores::ReadPassages(const Context& ctx, const std::string& store, const std::string& file) {
@@ -135,10 +134,12 @@ Json VectorStores::Work(workflows::RunContext& run) {
 }
 
 Json VectorStores::Read(const Context& ctx, const AttachRequest& request) {
+  const auto system = Context::System("vector-stores");
   const auto finish = [&](const std::function<void(VectorStoreFile&)>& change) {
-    parts_.store.Write(Context::System("vector-stores"), [&](data::WriteTx& tx) {
+    parts_.store.Write(system, [&](data::WriteTx& tx) {
       auto row = tx.Get<VectorStoreFile>(request.store + "/" + request.file);
-      if (!row) return;  // taken out meanwhile
+      // Taken out meanwhile: with what was written since.
+      if (!row) return Collections::RemoveRecords(system, tx, request.store, "", request.file + "/");
       change(*row);
       tx.Put(*row);
     });

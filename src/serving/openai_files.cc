@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <map>
 
 #include "base/multipart.h"
 
@@ -244,13 +245,15 @@ HttpResponse SearchStore(VectorStores& on, const Context& ctx, const HttpRequest
   const auto* filters = Given(body, "filters");
   const auto found = on.Search(ctx, id, text, filters ? FilterOf(*filters, "filters", 1) : Filter{}, k);
   const auto index = on.collections().Open(ctx, id);
+  std::map<std::string, std::string> names;  // of what is in the store: a file that was just taken out may still have been found
+  for (auto& file : on.ListAttached(ctx, id)) names.emplace(file.file, std::move(file.filename));
   JsonArray data;
   for (const auto& hit : found.hits) {
-    if (hit.score < least) continue;
+    const auto name = names.find(hit.group);
+    if (hit.score < least || name == names.end()) continue;
     const auto records = index->Fetch(ctx, "", std::span(&hit.id, 1));
     if (records.empty()) continue;  // gone in between
-    const auto row = on.GetAttached(ctx, id, hit.group);
-    data.push_back(JsonObject{{"file_id", hit.group}, {"filename", row.filename}, {"score", hit.score}, {"attributes", records.front().metadata}, {"content", JsonArray{JsonObject{{"type", "text"}, {"text", records.front().text}}}}});
+    data.push_back(JsonObject{{"file_id", hit.group}, {"filename", name->second}, {"score", hit.score}, {"attributes", records.front().metadata}, {"content", JsonArray{JsonObject{{"type", "text"}, {"text", records.front().text}}}}});
   }
   return JsonResponse(JsonObject{{"object", "vector_store.search_results.page"}, {"search_query", ToJson(asked)}, {"data", std::move(data)}, {"has_more", false}, {"next_page", nullptr}});
 }
