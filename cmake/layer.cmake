@@ -10,6 +10,8 @@ endif()
 add_library(tenfold_options INTERFACE)
 target_include_directories(tenfold_options INTERFACE ${CMAKE_SOURCE_DIR}/src)
 target_compile_options(tenfold_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Werror -fno-omit-frame-pointer)
+# A precompiled header that holds no times is the same when built again, so that the compiler cache knows what was compiled with it.
+target_compile_options(tenfold_options INTERFACE "$<$<COMPILE_LANG_AND_ID:CXX,Clang>:SHELL:-Xclang -fno-pch-timestamp>")
 # Boost.JSON and Boost.Asio keep deprecated overloads that clang warns of from system headers' macros; nothing of ours is silenced.
 target_compile_definitions(tenfold_options INTERFACE BOOST_ASIO_NO_DEPRECATED BOOST_ASIO_SEPARATE_COMPILATION BOOST_BEAST_SEPARATE_COMPILATION)
 
