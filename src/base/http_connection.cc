@@ -134,10 +134,11 @@ bool Channel::Offer(std::string_view bytes) {
   return true;
 }
 
-void Channel::Finish() {
+void Channel::Finish(bool whole) {
   {
     const std::lock_guard lock(mutex_);
     finished_ = true;
+    whole_ = whole;
   }
   Wake();
 }
@@ -167,6 +168,11 @@ asio::awaitable<bool> Channel::Take(std::vector<std::string>& out) {
     co_await wake_.async_wait(kAwait);
     wake_.expires_at(std::chrono::steady_clock::time_point::max());
   }
+}
+
+bool Channel::whole() {
+  const std::lock_guard lock(mutex_);
+  return whole_;
 }
 
 void Channel::Wake() {

@@ -82,12 +82,14 @@ class Channel : public StreamWriter, public std::enable_shared_from_this<Channel
   void Write(std::string_view bytes) override;
   /// Never waits. False if the piece was not taken: closed, or the reader is that far behind.
   bool Offer(std::string_view bytes);
-  /// The handler is done.
-  void Finish();
+  /// The handler is done; `whole` false: by an error, which the client must be able to tell from an end.
+  void Finish(bool whole = true);
   /// The client is gone or the server stops: cancels the work.
   void Close();
   /// What was written since, in order. False once all is taken and the handler has finished. I/O thread only.
   boost::asio::awaitable<bool> Take(std::vector<std::string>& out);
+  /// Of a handler that has finished.
+  bool whole();
 
  private:
   void Wake();
@@ -97,7 +99,7 @@ class Channel : public StreamWriter, public std::enable_shared_from_this<Channel
   std::condition_variable drained_;
   std::vector<std::string> pending_;
   std::size_t pending_bytes_ = 0;
-  bool finished_ = false, closed_ = false;
+  bool finished_ = false, whole_ = true, closed_ = false;
 };
 
 /// Fills an HttpRequest from the wire. The header alone is parsed until eager(true).

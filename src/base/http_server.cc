@@ -447,9 +447,11 @@ class HttpServer::Impl {
         };
         if (!produce) return answer(std::move(made), false);
         StreamOpener out(*channel, [&] { answer(std::move(made), true); });
+        bool whole = false;
         try {
           produce(out);
           out.Open();
+          whole = true;
         } catch (const Error& e) {
           // Before the first piece nothing is sent yet: the error is an answer like any other.
           if (!out.open()) return answer(ErrorResponse(e), false);
@@ -458,7 +460,7 @@ class HttpServer::Impl {
           Log(LogLevel::kError, "stream failed", {{"path", endpoint.path}, {"error", e.what()}});
           if (!out.open()) return answer(ErrorResponse(Error(Code::kInternal, "internal error; the server's log says more")), false);
         }
-        channel->Finish();
+        channel->Finish(whole);
       });
     } catch (const Error& e) {
       Track(cancellation, false);
@@ -562,7 +564,7 @@ class HttpServer::Impl {
       if (!co_await connection.Write(bytes)) co_return false;
       connection.ExpireNever();
     }
-    if (!chunked) co_return false;  // HTTP/1.0 ends a stream by closing
+    if (!chunked || !channel.whole()) co_return false;  // HTTP/1.0 ends a stream by closing; HTTP/1.1 tells by it that the rest is missing
     co_return co_await connection.Write("0\r\n\r\n");
   }
 
