@@ -4,7 +4,7 @@
 #include <charconv>
 #include <filesystem>
 
-#include "base/crypto.h"
+#include "base/percent.h"
 #include "security/audit.h"
 
 namespace tenfold::app {
@@ -30,17 +30,6 @@ data::Query Newest(const HttpRequest& request, std::string order, std::initializ
   for (const auto* field : fields)
     if (const auto given = request.query.find(field); given != request.query.end()) query.where.push_back({field, data::Compare::kEqual, data::Value(given->second)});
   return query;
-}
-
-/// RFC 8187's attr-char as they are, all else as %XX.
-std::string PercentEncode(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    const bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' || c == '-' || c == '_';
-    if (plain) out += c;
-    else (out += '%') += ToHex({&c, 1});
-  }
-  return out;
 }
 
 struct PutScheduleRequest {

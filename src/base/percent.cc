@@ -1,5 +1,6 @@
 #include "base/percent.h"
 
+#include <algorithm>
 #include <charconv>
 
 namespace tenfold {
@@ -21,7 +22,7 @@ std::string PercentEncode(std::string_view value, std::string_view keep) {
   return out;
 }
 
-std::string PercentDecodeQuery(std::string_view value) {
+std::string PercentDecode(std::string_view value) {
   std::string out;
   for (std::size_t i = 0; i < value.size(); ++i) {
     unsigned byte = 0;
@@ -29,10 +30,16 @@ std::string PercentDecodeQuery(std::string_view value) {
       out += static_cast<char>(byte);
       i += 2;
     } else {
-      out += value[i] == '+' ? ' ' : value[i];
+      out += value[i];
     }
   }
   return out;
+}
+
+std::string PercentDecodeQuery(std::string_view value) {
+  std::string blanks(value);
+  std::replace(blanks.begin(), blanks.end(), '+', ' ');
+  return PercentDecode(blanks);
 }
 
 }  // namespace tenfold

@@ -5,17 +5,16 @@
 #include <ctime>
 #include <pugixml.hpp>
 #include <sstream>
-#include <thread>
 
 #include "base/crypto.h"
+#include "base/http_retry.h"
 #include "base/percent.h"
 
 namespace tenfold::data {
 namespace {
 
-constexpr int kMaxAttempts = 6;
 constexpr std::uint64_t kMaxErrorBytes = 64 << 10;  // what went wrong is told in a document too
-constexpr auto kFirstPause = std::chrono::milliseconds(200), kMaxPause = std::chrono::milliseconds(20'000);
+const RetryPolicy kPatience{.attempts = 6};
 
 /// Sorted by encoded name, then by encoded value, as they are signed; sent the same.
 std::string ToQuery(const std::multimap<std::string, std::string>& parameters) {
@@ -55,17 +54,16 @@ Code CodeOf(int status, std::string_view error) {
   return Code::kInvalidArgument;
 }
 
-bool MayRetry(int status, std::string_view error) {
-  return status == 429 || status == 500 || status == 502 || status == 503 || status == 504 || error == "SlowDown" || error == "RequestTimeout";
+/// Of the document in which S3 says what went wrong; empty if it is none.
+std::string ErrorNameIn(const HttpClientResponse& response) {
+  if (response.body.size() > kMaxErrorBytes) return {};
+  pugi::xml_document document;
+  document.load_buffer(response.body.data(), response.body.size());
+  return document.child("Error").child_value("Code");
 }
 
-void Pause(const Context& ctx, std::chrono::milliseconds pause) {
-  constexpr auto kSlice = std::chrono::milliseconds(20);
-  for (const auto until = std::chrono::steady_clock::now() + pause; std::chrono::steady_clock::now() < until;) {
-    ctx.Check();
-    std::this_thread::sleep_for(std::min<std::chrono::steady_clock::duration>(kSlice, until - std::chrono::steady_clock::now()));
-  }
-  ctx.Check();
+bool MayRetry(int status, std::string_view error) {
+  return status == 429 || status == 500 || status == 502 || status == 503 || status == 504 || error == "SlowDown" || error == "RequestTimeout";
 }
 
 pugi::xml_document ParseXml(const std::string& text, const char* root, std::string_view what) {
@@ -121,51 +119,38 @@ HttpClientResponse S3Client::Send(const Context& ctx, const Call& call) const {
   const auto what = "'s3:" + place_.bucket + (call.key.empty() ? "" : "/" + call.key) + "'";
   SigV4Request signing{call.method, HostOf(), PathOf(call.key), call.query, call.headers, Sha256Hex(call.body)};
   signing.headers["x-amz-content-sha256"] = signing.body_sha256;
-  HttpClientRequest request;
-  request.method = call.method;
-  request.url = UrlOf(call.key) + (call.query.empty() ? "" : "?" + ToQuery(call.query));
-  request.body = call.body;
-  request.response_limit_bytes = call.limit_bytes;
-  request.max_redirects = 0;  // a signature is good for one host only
-  auto pause = kFirstPause;
-  for (int attempt = 1;; ++attempt) {
-    ctx.Check();
+  const auto make = [&] {
+    HttpClientRequest request;
+    request.method = call.method;
+    request.url = UrlOf(call.key) + (call.query.empty() ? "" : "?" + ToQuery(call.query));
+    request.body = call.body;
+    request.response_limit_bytes = call.limit_bytes;
+    request.max_redirects = 0;  // a signature is good for one host only
     request.headers.assign(signing.headers.begin(), signing.headers.end());
     // Signed anew for each attempt: a signature is good for some minutes.
     if (!credentials_.access_key.empty())
       for (auto& header : SignV4(signing, credentials_, place_.region, "s3", ctx.clock().Now())) request.headers.emplace_back(header);
-    HttpClientResponse response;
-    try {
-      response = Fetch(ctx, request);
-    } catch (const Error& e) {
-      if (e.code() == Code::kResourceExhausted) throw Error(e.code(), what + " is larger than the limit of " + std::to_string(call.limit_bytes) + " bytes");
-      throw;
-    }
-    const bool is_error_page = response.status == 200 && response.body.size() < 4096 && response.body.find("<Error>") != std::string::npos && call.key.empty();
-    if (response.status >= 200 && response.status < 300 && !is_error_page) return response;
-    pugi::xml_document document;
-    document.load_buffer(response.body.data(), response.body.size());
-    const std::string error = document.child("Error").child_value("Code");
-    if (MayRetry(response.status, error) && attempt < kMaxAttempts) {
-      auto wait = pause;
-      const auto asked = response.header("retry-after");
-      int asked_seconds = 0;
-      if (std::from_chars(asked.data(), asked.data() + asked.size(), asked_seconds).ec == std::errc() && asked_seconds > 0)
-        wait = std::clamp<std::chrono::milliseconds>(std::chrono::seconds(asked_seconds), wait, kMaxPause);
-      Pause(ctx, wait);
-      pause = std::min(pause * 2, kMaxPause);
-      continue;
-    }
-    auto message = what + ": " + (error.empty() ? "status " + std::to_string(response.status) : error);
-    if (const auto region = response.header("x-amz-bucket-region"); !region.empty() && region != place_.region)
-      message += "; the bucket is in region '" + std::string(region) + "', add region=" + std::string(region);
-    if (error == "RequestTimeTooSkewed") message += ": this machine's clock is wrong";
-    if (credentials_.access_key.empty() && (response.status == 401 || response.status == 403))
-      message += "; no credentials are set in $AWS_ACCESS_KEY_ID and $AWS_SECRET_ACCESS_KEY";
-    auto code = CodeOf(response.status, error);
-    if (response.status == 301 || response.status == 307) code = Code::kInvalidArgument;
-    throw Error(code, message);
+    return request;
+  };
+  HttpClientResponse response;
+  try {
+    response = FetchPatiently(ctx, kPatience, make, [](const HttpClientResponse& answer) { return MayRetry(answer.status, ErrorNameIn(answer)); });
+  } catch (const Error& e) {
+    if (e.code() == Code::kResourceExhausted) throw Error(e.code(), what + " is larger than the limit of " + std::to_string(call.limit_bytes) + " bytes");
+    throw;
   }
+  const bool is_error_page = response.status == 200 && response.body.size() < 4096 && response.body.find("<Error>") != std::string::npos && call.key.empty();
+  if (response.status >= 200 && response.status < 300 && !is_error_page) return response;
+  const auto error = ErrorNameIn(response);
+  auto message = what + ": " + (error.empty() ? "status " + std::to_string(response.status) : error);
+  if (const auto region = response.header("x-amz-bucket-region"); !region.empty() && region != place_.region)
+    message += "; the bucket is in region '" + std::string(region) + "', add region=" + std::string(region);
+  if (error == "RequestTimeTooSkewed") message += ": this machine's clock is wrong";
+  if (credentials_.access_key.empty() && (response.status == 401 || response.status == 403))
+    message += "; no credentials are set in $AWS_ACCESS_KEY_ID and $AWS_SECRET_ACCESS_KEY";
+  auto code = CodeOf(response.status, error);
+  if (response.status == 301 || response.status == 307) code = Code::kInvalidArgument;
+  throw Error(code, message);
 }
 
 S3Page S3Client::List(const Context& ctx, std::string_view prefix, const std::string& continuation, int max_keys) const {

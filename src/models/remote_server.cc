@@ -1,15 +1,9 @@
 #include "models/remote_server.h"
 
-#include <charconv>
-#include <thread>
-
-#include "base/http_client.h"
+#include "base/http_retry.h"
 
 namespace tenfold::models {
 namespace {
-
-constexpr int kAttempts = 3;
-constexpr std::chrono::milliseconds kLongestPause{20'000};
 
 Code CodeOfStatus(int status) {
   switch (status) {
@@ -22,21 +16,6 @@ Code CodeOfStatus(int status) {
     case 403: return Code::kPermissionDenied;
     case 429: return Code::kResourceExhausted;
     default: return Code::kUnavailable;
-  }
-}
-
-/// What the server asks to wait; negative if it says nothing. A date instead of seconds counts as nothing: the growing pause serves it.
-std::chrono::milliseconds RetryAfter(const HttpClientResponse& response) {
-  int seconds = 0;
-  const auto after = response.header("retry-after");
-  if (std::from_chars(after.data(), after.data() + after.size(), seconds).ec != std::errc() || seconds < 0) return std::chrono::milliseconds(-1);
-  return std::min<std::chrono::milliseconds>(std::chrono::seconds(std::min(seconds, 3600)), kLongestPause);
-}
-
-void Pause(const Context& ctx, std::chrono::milliseconds pause) {
-  for (const auto until = std::chrono::steady_clock::now() + pause; std::chrono::steady_clock::now() < until;) {
-    ctx.Check();
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
 }
 
@@ -61,38 +40,26 @@ void RemoteServer::ThrowAnswer(int status, std::string_view body) const {
 
 std::string RemoteServer::Post(const Context& ctx, const std::string& path, const Json& body, const PostOptions& options) const {
   const auto text = ToText(body);
-  for (int attempt = 1;; ++attempt) {
-    ctx.Check();
-    bool received = false;
-    std::chrono::milliseconds pause(250 * attempt * attempt);
-    try {
-      HttpClientRequest request;
-      request.method = "POST";
-      request.url = base_ + path;
-      request.headers = {{"content-type", "application/json"}};
-      if (!key_.empty()) request.headers.emplace_back("authorization", "Bearer " + key_);
-      request.body = text;
-      request.response_limit_bytes = options.response_limit_bytes;
-      if (options.on_data)
-        request.on_data = [&](std::string_view piece) {
-          received = true;
-          options.on_data(piece);
-        };
-      const auto response = Fetch(options.attempt_timeout.count() > 0 ? ctx.WithTimeout(options.attempt_timeout) : ctx, request);
-      if (response.status == 200) return response.body;
-      if (const auto asked = RetryAfter(response); asked.count() >= 0) pause = asked;
-      ThrowAnswer(response.status, response.body);
-    } catch (const Error& e) {
-      const bool too_slow = e.code() == Code::kDeadlineExceeded && !ctx.done();
-      const bool may_retry = too_slow || e.code() == Code::kUnavailable || e.code() == Code::kResourceExhausted;
-      if (may_retry && !received && attempt < kAttempts && !ctx.done()) {
-        Pause(ctx, pause);
-        continue;
-      }
-      if (too_slow) throw Error(Code::kUnavailable, "'" + model_ + "' at " + base_ + " did not answer within " + std::to_string(options.attempt_timeout.count() / 1000) + " s, " + std::to_string(attempt) + " times");
-      throw;
-    }
+  const auto make = [&] {
+    HttpClientRequest request;
+    request.method = "POST";
+    request.url = base_ + path;
+    request.headers = {{"content-type", "application/json"}};
+    if (!key_.empty()) request.headers.emplace_back("authorization", "Bearer " + key_);
+    request.body = text;
+    request.response_limit_bytes = options.response_limit_bytes;
+    request.on_data = options.on_data;
+    return request;
+  };
+  HttpClientResponse response;
+  try {
+    response = FetchPatiently(ctx, RetryPolicy{.attempt_timeout = options.attempt_timeout}, make);
+  } catch (const Error& e) {
+    if (e.code() != Code::kUnavailable) throw;
+    throw Error(e.code(), "'" + model_ + "' at " + base_ + ": " + e.message());
   }
+  if (response.status == 200) return response.body;
+  ThrowAnswer(response.status, response.body);
 }
 
 }  // namespace tenfold::models

@@ -26,7 +26,7 @@ class RemoteServer {
     std::chrono::milliseconds attempt_timeout{0};       ///< of one attempt; 0: only the Context's deadline
     std::uint64_t response_limit_bytes = 64u << 20;
   };
-  /// No connection, 408, 429 and 5xx are tried again, three times in all, after Retry-After (at most 20 s) or a growing pause, unless something was received. The Context ends pauses too.
+  /// No connection, 408, 429 and 5xx are tried again, three times in all, as FetchPatiently() does it.
   /// Errors: kInvalidArgument (400, 404, 413, 422), kUnauthenticated (401, 498), kPermissionDenied (403), kResourceExhausted (429, or the limit), kUnavailable (the rest), kCancelled,
   /// kDeadlineExceeded.
   std::string Post(const Context& ctx, const std::string& path, const Json& body, const PostOptions& options) const;

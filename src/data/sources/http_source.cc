@@ -2,25 +2,12 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cstdio>
-#include <ctime>
 #include <optional>
-#include <thread>
 
 namespace tenfold::data {
 namespace {
 
-constexpr auto kSlice = std::chrono::milliseconds(20);
-constexpr std::string_view kUnreserved = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
-
 int HexDigit(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; }
-
-/// A date of RFC 9110 in its preferred form, "Sun, 06 Nov 1994 08:49:37 GMT", in seconds since 1970; negative if it is none.
-std::int64_t ReadHttpDate(const std::string& text) {
-  std::tm tm{};
-  const char* end = ::strptime(text.c_str(), "%a, %d %b %Y %H:%M:%S GMT", &tm);
-  return end && *end == '\0' ? static_cast<std::int64_t>(::timegm(&tm)) : -1;
-}
 
 std::int64_t ReadNumber(std::string_view text) {
   std::int64_t value = -1;
@@ -81,32 +68,6 @@ bool IsHttpUrl(std::string_view text) {
   std::string scheme(text.substr(0, std::min(text.size(), text.find("//"))));
   for (auto& c : scheme) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   return text.size() > scheme.size() && (scheme == "http:" || scheme == "https:");
-}
-
-std::string PercentDecode(std::string_view text) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '%' && i + 2 < text.size() && HexDigit(text[i + 1]) >= 0 && HexDigit(text[i + 2]) >= 0) {
-      out += static_cast<char>(HexDigit(text[i + 1]) * 16 + HexDigit(text[i + 2]));
-      i += 2;
-    } else {
-      out += text[i];
-    }
-  }
-  return out;
-}
-
-std::string PercentEncode(std::string_view text, std::string_view kept) {
-  std::string out;
-  for (const char c : text) {
-    if (kUnreserved.find(c) != std::string_view::npos || kept.find(c) != std::string_view::npos) out += c;
-    else {
-      char escape[4];
-      std::snprintf(escape, sizeof escape, "%%%02X", static_cast<unsigned char>(c));
-      out += escape;
-    }
-  }
-  return out;
 }
 
 std::string NormaliseUrl(std::string_view reference, std::string_view base) {
@@ -210,22 +171,6 @@ std::string SourceOptions::text() const {
   return out;
 }
 
-void WaitFor(const Context& ctx, std::chrono::milliseconds time) {
-  const auto until = std::chrono::steady_clock::now() + time;
-  for (ctx.Check(); std::chrono::steady_clock::now() < until; ctx.Check())
-    std::this_thread::sleep_for(std::min<std::chrono::steady_clock::duration>(kSlice, until - std::chrono::steady_clock::now()));
-}
-
-std::int64_t SecondsToWait(const HttpClientResponse& response, std::int64_t now_seconds) {
-  if (const auto after = response.header("retry-after"); !after.empty()) {
-    if (const auto seconds = ReadNumber(after); seconds >= 0) return seconds;
-    if (const auto at = ReadHttpDate(std::string(after)); at >= 0) return std::max<std::int64_t>(0, at - now_seconds);
-  }
-  if (response.header("x-ratelimit-remaining") == "0")
-    if (const auto reset = ReadNumber(response.header("x-ratelimit-reset")); reset >= 0) return std::clamp<std::int64_t>(reset - now_seconds, 0, 1'000'000);
-  return -1;
-}
-
 std::string NextLink(std::string_view header) {
   while (true) {
     const auto begin = header.find('<');
@@ -266,50 +211,46 @@ void HttpSourceClient::Pace(const Context& ctx) {
     tokens_ = std::min(options_.burst, tokens_ + std::chrono::duration<double>(now - filled_).count() * options_.requests_per_second);
     filled_ = now;
     if (tokens_ >= 1) break;
-    WaitFor(ctx, std::chrono::milliseconds(static_cast<std::int64_t>((1 - tokens_) / options_.requests_per_second * 1000) + 1));
+    SleepFor(ctx, std::chrono::milliseconds(static_cast<std::int64_t>((1 - tokens_) / options_.requests_per_second * 1000) + 1));
   }
   tokens_ -= 1;
 }
 
 HttpClientResponse HttpSourceClient::Fetch(const Context& ctx, const Request& request) {
-  HttpClientRequest out;
-  out.method = request.method;
-  out.url = request.url;
-  out.body = request.body;
-  out.headers = options_.headers;
-  out.headers.insert(out.headers.end(), request.headers.begin(), request.headers.end());
-  out.addresses = options_.addresses;
-  out.redirects = options_.redirects;
-  out.response_limit_bytes = request.response_limit_bytes;
-  if (!options_.authorization.empty() && OriginOf(request.url) == options_.origin) out.headers.emplace_back("authorization", options_.authorization);
-  for (int attempt = 1;; ++attempt) {
-    ctx.Check();
-    Pace(ctx);
-    std::int64_t wait_seconds = -1;
-    std::string problem;
-    bool limited = false;
-    try {
-      auto response = tenfold::Fetch(ctx.WithTimeout(options_.attempt_timeout), out);
-      limited = SaysRateLimit(response);
-      if (!limited && response.status < 500) return response;
-      wait_seconds = SecondsToWait(response, ToMicros(ctx.clock().Now()) / 1'000'000);
-      problem = "'" + std::string(OriginOf(request.url)) + "' answers " + std::to_string(response.status);
-    } catch (const Error& e) {
-      ctx.Check();
-      if (e.code() != Code::kUnavailable && e.code() != Code::kDeadlineExceeded) throw;
-      problem = e.code() == Code::kUnavailable
-                    ? e.message()
-                    : "'" + std::string(OriginOf(request.url)) + "' did not answer within " + std::to_string(options_.attempt_timeout.count()) + " ms";
-    }
-    const auto code = limited ? Code::kResourceExhausted : Code::kUnavailable;
-    if (wait_seconds > options_.longest_wait.count() / 1000)
-      throw Error(code, options_.what + " " + problem + " and asks to come again in " + std::to_string(wait_seconds) + " s", limited ? "rate" : "");
-    if (attempt >= options_.attempts) throw Error(code, options_.what + " " + problem + ", " + std::to_string(attempt) + " times", limited ? "rate" : "");
-    // Full jitter below a doubling pause, so that many clients do not come back together.
-    const auto growing = std::min<std::uint64_t>(10'000, 100ull << attempt);
-    WaitFor(ctx, std::chrono::milliseconds(wait_seconds >= 0 ? wait_seconds * 1000 + static_cast<std::int64_t>(SystemRandom().Next() % 100)
-                                                             : static_cast<std::int64_t>(growing / 2 + SystemRandom().Next() % (growing / 2))));
+  const RetryPolicy policy{options_.attempts, std::chrono::milliseconds(200), options_.longest_wait, options_.attempt_timeout};
+  const auto where = "'" + std::string(OriginOf(request.url)) + "'";
+  int attempts = 0;
+  HttpClientResponse response;
+  try {
+    response = FetchPatiently(
+        ctx, policy,
+        [&] {
+          ++attempts;
+          Pace(ctx);
+          HttpClientRequest out;
+          out.method = request.method;
+          out.url = request.url;
+          out.body = request.body;
+          out.headers = options_.headers;
+          out.headers.insert(out.headers.end(), request.headers.begin(), request.headers.end());
+          out.addresses = options_.addresses;
+          out.redirects = options_.redirects;
+          out.response_limit_bytes = request.response_limit_bytes;
+          if (!options_.authorization.empty() && OriginOf(request.url) == options_.origin) out.headers.emplace_back("authorization", options_.authorization);
+          return out;
+        },
+        [](const HttpClientResponse& answer) { return SaysRateLimit(answer) || answer.status >= 500; });
+  } catch (const Error& e) {
+    if (e.code() != Code::kUnavailable) throw;
+    throw Error(Code::kUnavailable, options_.what + " " + where + ": " + e.message());
   }
+  const bool limited = SaysRateLimit(response);
+  if (!limited && response.status < 500) return response;
+  const auto problem = options_.what + " " + where + " answers " + std::to_string(response.status);
+  const auto code = limited ? Code::kResourceExhausted : Code::kUnavailable;
+  if (const auto wait = SecondsToWait(response, ToMicros(ctx.clock().Now()) / 1'000'000); wait > options_.longest_wait.count() / 1000)
+    throw Error(code, problem + " and asks to come again in " + std::to_string(wait) + " s", limited ? "rate" : "");
+  throw Error(code, problem + ", " + std::to_string(attempts) + " times", limited ? "rate" : "");
 }
 
 void HttpSourceClient::ThrowFor(const HttpClientResponse& response, std::string_view url) const {

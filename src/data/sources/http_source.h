@@ -8,7 +8,9 @@
 #include <vector>
 
 #include "base/http_client.h"
+#include "base/http_retry.h"
 #include "base/json.h"
+#include "base/percent.h"
 #include "data/parse.h"
 
 namespace tenfold::data {
@@ -32,9 +34,6 @@ class SourceOptions {
 
 /// Whether it begins with http:// or https://, in any case of letters.
 bool IsHttpUrl(std::string_view text);
-std::string PercentDecode(std::string_view text);
-/// All but unreserved characters (RFC 3986), and `kept`.
-std::string PercentEncode(std::string_view text, std::string_view kept = {});
 /// Scheme and host in lower case, no default port, no dot segments, no fragment, escapes in one form; path "/" if empty. Empty if it is no http: or https: URL
 /// without user information, or longer than 2,048 bytes. `base` resolves a relative one.
 std::string NormaliseUrl(std::string_view reference, std::string_view base = {});
@@ -83,10 +82,6 @@ class HttpSourceClient {
   std::chrono::steady_clock::time_point filled_;
 };
 
-/// Sleeps unless the context ends before. Errors: kCancelled, kDeadlineExceeded.
-void WaitFor(const Context& ctx, std::chrono::milliseconds time);
-/// Seconds to wait by Retry-After (seconds or a date, RFC 9110) or x-ratelimit-reset with nothing remaining; negative if the answer says nothing.
-std::int64_t SecondsToWait(const HttpClientResponse& response, std::int64_t now_seconds);
 /// The target of rel="next" (RFC 8288), empty if there is none.
 std::string NextLink(std::string_view link_header);
 /// A text of an object, empty if it is not there or no text.

@@ -1,20 +1,12 @@
 #include "retrieval/backends/remote.h"
 
 #include <algorithm>
-#include <charconv>
 #include <set>
-#include <thread>
 
-#include "base/http_client.h"
+#include "base/http_retry.h"
 
 namespace tenfold::retrieval {
 namespace {
-
-using namespace std::chrono_literals;
-
-constexpr int kAttempts = 3;
-constexpr auto kFirstPause = 200ms;
-constexpr auto kLongestPause = 10s;
 
 /// What a service says of its own error, at most 300 bytes.
 std::string MessageIn(std::string_view body) {
@@ -39,13 +31,6 @@ std::string MessageIn(std::string_view body) {
   return said;
 }
 
-void Pause(const Context& ctx, std::chrono::milliseconds pause) {
-  for (const auto until = std::chrono::steady_clock::now() + pause; std::chrono::steady_clock::now() < until;) {
-    ctx.Check();
-    std::this_thread::sleep_for(10ms);
-  }
-}
-
 }  // namespace
 
 std::optional<Json> JsonService::Call(const Context& ctx, std::string_view method, std::string_view path, const Json* body) const {
@@ -59,38 +44,18 @@ std::optional<Json> JsonService::Call(const Context& ctx, std::string_view metho
     request.body = ToText(*body);
   }
   request.max_redirects = 0;  // a data service does not move between two calls
-  for (int attempt = 1;; ++attempt) {
-    ctx.Check();
-    const bool last = attempt == kAttempts;
-    auto pause = std::chrono::milliseconds(kFirstPause * (1 << (attempt - 1)));
-    HttpClientResponse response;
-    try {
-      response = Fetch(ctx, request);
-    } catch (const Error& e) {
-      if (e.code() != Code::kUnavailable || last) throw Error(e.code(), name_ + ": " + e.message());
-      Pause(ctx, pause);
-      continue;
-    }
-    if (response.status >= 200 && response.status < 300) {
-      if (response.body.empty()) return Json(nullptr);
-      return Within(name_, [&] { return ParseJson(response.body); });
-    }
-    if (response.status == 404) return std::nullopt;
-    const bool busy = response.status == 408 || response.status == 429 || response.status >= 500;
-    if (busy && !last) {
-      int seconds = 0;
-      const auto after = response.header("retry-after");
-      if (std::from_chars(after.data(), after.data() + after.size(), seconds).ec == std::errc() && seconds >= 0) pause = std::min<std::chrono::milliseconds>(std::chrono::seconds(seconds), kLongestPause);
-      Pause(ctx, pause);
-      continue;
-    }
-    const auto code = response.status == 401   ? Code::kUnauthenticated
-                      : response.status == 403 ? Code::kPermissionDenied
-                      : response.status == 429 ? Code::kResourceExhausted
-                      : busy                   ? Code::kUnavailable
-                                               : Code::kInvalidArgument;
-    throw Error(code, name_ + ": " + std::string(method) + " " + std::string(path.substr(0, path.find('?'))) + " was answered with " + std::to_string(response.status) + ": " + MessageIn(response.body));
+  const auto response = Within(name_, [&] { return FetchPatiently(ctx, RetryPolicy{}, [&] { return request; }); });
+  if (response.status >= 200 && response.status < 300) {
+    if (response.body.empty()) return Json(nullptr);
+    return Within(name_, [&] { return ParseJson(response.body); });
   }
+  if (response.status == 404) return std::nullopt;
+  const auto code = response.status == 401   ? Code::kUnauthenticated
+                    : response.status == 403 ? Code::kPermissionDenied
+                    : response.status == 429 ? Code::kResourceExhausted
+                    : IsBusy(response)       ? Code::kUnavailable
+                                             : Code::kInvalidArgument;
+  throw Error(code, name_ + ": " + std::string(method) + " " + std::string(path.substr(0, path.find('?'))) + " was answered with " + std::to_string(response.status) + ": " + MessageIn(response.body));
 }
 
 std::optional<std::vector<std::string>> LabelsToMatch(const Principal& reader) {

@@ -19,7 +19,7 @@ class JsonService {
  public:
   /// `name` is how errors call it; `base` ends without '/'; `headers` (keys among them) go with every call.
   JsonService(std::string name, std::string base, std::vector<std::pair<std::string, std::string>> headers) : name_(std::move(name)), base_(std::move(base)), headers_(std::move(headers)) {}
-  /// The answer's JSON, null if it has no body; nothing for a 404. 408, 429 and 5xx are tried again, three times in all, after Retry-After or a doubling pause.
+  /// The answer's JSON, null if it has no body; nothing for a 404. What is busy or away is asked three times, as FetchPatiently() does it.
   /// Errors: kUnauthenticated (401), kPermissionDenied (403), kInvalidArgument (other 4xx), kResourceExhausted (429), kUnavailable.
   std::optional<Json> Call(const Context& ctx, std::string_view method, std::string_view path, const Json* body = nullptr) const;
   const std::string& name() const { return name_; }
