@@ -11,6 +11,7 @@
 
 #include "base/files.h"
 #include "base/process.h"
+#include "base/servers_testing.h"
 #include "base/testing.h"
 #include "retrieval/search_index_contract.h"
 
@@ -38,7 +39,7 @@ std::vector<T> ReadValues(const fs::path& file) {
 
 /// Empty, or why FAISS is not to be had.
 std::string RunFaiss(const char* what, const fs::path& folder) {
-  const auto servers = FetchIndexServers();
+  const auto servers = FetchServers();
   if (servers.empty() || !fs::exists(servers / ".faiss-1.15.1")) return "scripts/fetch_servers cannot install faiss-cpu here";
   const auto result = RunProcess(Context::System("test").WithTimeout(std::chrono::seconds(120)), {{(servers / "bin/python").string(), TENFOLD_SOURCE_DIR "/tests/clients/faiss_files.py", what, folder.string()}, {"PATH=/usr/bin:/bin", "OMP_NUM_THREADS=1"}});
   if (result.exit_status != 0) throw Error(Code::kInternal, "faiss_files.py: " + result.errors);

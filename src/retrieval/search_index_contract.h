@@ -1,7 +1,6 @@
 #pragma once
 /// \file For tests only: what the contract test asks of a back end of SearchIndex. A new back end writes one fixture, declares its Make…Fixture() below and adds one line to the
 /// list in search_index_contract_test.cc.
-#include <filesystem>
 #include <memory>
 #include <string>
 
@@ -30,9 +29,6 @@ class IndexFixture {
   virtual bool Break() { return false; }
   virtual void Mend() {}
 };
-
-/// The folder that scripts/fetch_servers fills; empty where that cannot be (no network).
-const std::filesystem::path& FetchIndexServers();
 
 /// Each is null, with the reason in `why_not`, where its server cannot be had.
 std::unique_ptr<IndexFixture> MakeEmbeddedFixture(std::string& why_not);

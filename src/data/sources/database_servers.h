@@ -1,46 +1,15 @@
 #pragma once
-/// \file For tests only: the servers of scripts/fetch_servers, each started once a test program, and a proxy before them that can fail.
-#include <poll.h>
-
-#include <atomic>
+/// \file For tests only: the servers that sources are tested against, each started once a test program, and what their fixtures share.
 #include <filesystem>
+#include <functional>
 #include <memory>
-#include <mutex>
 #include <string>
-#include <thread>
 #include <vector>
 
-#include "base/context.h"
+#include "base/servers_testing.h"
 #include "data/sources/source_contract.h"
 
 namespace tenfold::data {
-
-/// The folder that scripts/fetch_servers fills; installs what is missing, once. Empty where that cannot be (no network): tests that need it are left out and
-/// say so.
-const std::filesystem::path& FetchServers();
-
-/// TCP to 127.0.0.1:`target`, as long as it is told to. Threads: safe from any thread.
-class FaultProxy {
- public:
-  enum class Mode : std::uint8_t { kPass, kRefuse, kStall };
-  explicit FaultProxy(std::uint16_t target);
-  ~FaultProxy();
-  FaultProxy(const FaultProxy&) = delete;
-  FaultProxy& operator=(const FaultProxy&) = delete;
-  std::uint16_t port() const { return port_; }
-  /// kRefuse also cuts what is open; kStall takes connections and moves no byte. Has taken effect when it returns.
-  void Set(Mode mode);
-
- private:
-  void Work();
-  const std::uint16_t target_;
-  std::uint16_t port_ = 0;
-  int listening_ = -1;
-  std::atomic<Mode> mode_ = Mode::kPass;
-  std::atomic<unsigned> seen_ = 0, wanted_ = 0;
-  std::atomic<bool> stopping_ = false;
-  std::thread thread_;
-};
 
 /// A source that calls `after` once its first page was listed: how a server fails in mid-listing.
 class AfterFirstPage : public Source {
@@ -85,22 +54,6 @@ class ProxiedFixture : public SourceFixture {
  private:
   FaultProxy proxy_;
   bool break_after_first_page_ = false;
-};
-
-/// PostgreSQL 16 with pgvector over a folder of its own; user "postgres", whose password is `password()`. Null where it cannot be had.
-class PostgresqlServer {
- public:
-  static PostgresqlServer* Get();
-  explicit PostgresqlServer(const std::filesystem::path& servers);
-  ~PostgresqlServer();
-  std::uint16_t port() const { return port_; }
-  static std::string password() { return "postgres-secret"; }
-
- private:
-  std::vector<std::string> AsServer(std::vector<std::string> argv) const;
-  TemporaryFolder folder_;
-  std::uint16_t port_ = 0;
-  std::unique_ptr<ServerProcess> process_;
 };
 
 /// The port of mongo-java-server; 0 where it cannot be had.

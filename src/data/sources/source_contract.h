@@ -1,16 +1,12 @@
 #pragma once
 /// \file For tests only: what the contract test asks of a back end of Source, and how a fixture starts a real server for it.
 /// A new back end writes one SourceFixture in its own test file, declares its Make…Fixture() below and adds one line to the list in source_contract_test.cc.
-#include <filesystem>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
-#include "base/files.h"
-#include "base/process.h"
+#include "base/servers_testing.h"
 #include "data/source.h"
 
 namespace tenfold::data {
@@ -45,50 +41,6 @@ class SourceFixture {
   /// False if what is there never changes (a message): then Put() of a name that is there takes that document away and adds another, under another path.
   virtual bool documents_change() const { return true; }
 };
-
-/// A server as a child process, in its own process group; stopped with the object.
-/// `argv` is run with `environment` added; the server is up once it has written its port into `port_file`, or, if that is empty, once `is_up` says so.
-class ServerProcess {
- public:
-  struct Spec {
-    std::vector<std::string> argv;  ///< argv[0] is a path
-    std::vector<std::string> environment = {};
-    std::filesystem::path port_file = {};
-    std::function<bool()> is_up = {};
-  };
-  /// Errors: kUnavailable with what it wrote, if it ends or is not up in 30 s.
-  explicit ServerProcess(Spec spec);
-  ~ServerProcess();
-  ServerProcess(const ServerProcess&) = delete;
-  ServerProcess& operator=(const ServerProcess&) = delete;
-  std::uint16_t port() const { return port_; }
-  std::string url() const { return "http://127.0.0.1:" + std::to_string(port_); }
-
- private:
-  std::shared_ptr<Cancellation> cancellation_ = std::make_shared<Cancellation>();
-  std::atomic<bool> ended_ = false;
-  std::string said_;
-  std::uint16_t port_ = 0;
-  std::thread thread_;
-};
-
-/// A server of tests/servers (Python, standard library only): `NAME.py PORT_FILE arguments…`, with a /_test/ door through which a fixture changes what it
-/// holds.
-class PythonServer {
- public:
-  explicit PythonServer(const std::string& script, const std::vector<std::string>& arguments = {});
-  std::string url() const { return process_->url(); }
-  std::uint16_t port() const { return process_->port(); }
-  /// POST /_test/{what} with a JSON body; its answer. Errors: as Fetch; kInternal for any status but 200.
-  Json Tell(std::string_view what, const JsonObject& body = {}) const;
-
- private:
-  TemporaryFolder folder_;
-  std::optional<ServerProcess> process_;
-};
-
-/// A TCP port that was free a moment ago, for servers that cannot choose one themselves.
-std::uint16_t FindFreePort();
 
 // Each in the test file of its back end. Null if its server cannot be had here.
 std::unique_ptr<SourceFixture> MakeFolderFixture();      // folder_test.cc

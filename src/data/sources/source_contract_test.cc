@@ -3,87 +3,14 @@
 #include "data/sources/source_contract.h"
 
 #include <gtest/gtest.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <set>
 
-#include "base/http_client.h"
 #include "base/testing.h"
 
 namespace tenfold::data {
 
 using namespace std::chrono_literals;
-
-std::uint16_t FindFreePort() {
-  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  const bool bound = ::bind(fd, reinterpret_cast<sockaddr*>(&address), size) == 0 && ::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0;
-  ::close(fd);
-  if (!bound) throw Error(Code::kUnavailable, "no free port");
-  return ntohs(address.sin_port);
-}
-
-ServerProcess::ServerProcess(Spec spec) {
-  const auto port_file = spec.port_file;
-  const auto is_up = spec.is_up;
-  const auto name = spec.argv.at(0);
-  thread_ = std::thread([this, spec = std::move(spec)] {
-    ProcessSpec process{spec.argv};
-    process.environment.insert(process.environment.end(), spec.environment.begin(), spec.environment.end());
-    try {
-      const auto result = RunProcess(Context::System("test").WithCancellation(cancellation_), process);
-      said_ = result.output + result.errors;
-    } catch (const Error& e) {
-      said_ = e.message();
-    }
-    ended_ = true;
-  });
-  const auto until = std::chrono::steady_clock::now() + 30s;
-  const auto is_ready = [&] {
-    if (port_file.empty()) return is_up();
-    std::error_code error;
-    if (!std::filesystem::exists(port_file, error)) return false;
-    port_ = static_cast<std::uint16_t>(std::stoi(ReadFile(port_file)));
-    return true;
-  };
-  for (bool ready = is_ready(); !ready; ready = is_ready()) {
-    const bool ended = ended_;
-    if (!ended && std::chrono::steady_clock::now() < until) {
-      std::this_thread::sleep_for(5ms);
-      continue;
-    }
-    cancellation_->Cancel();
-    thread_.join();
-    throw Error(Code::kUnavailable, "'" + name + "' did not come up: " + said_);
-  }
-}
-
-ServerProcess::~ServerProcess() {
-  cancellation_->Cancel();
-  if (thread_.joinable()) thread_.join();
-}
-
-PythonServer::PythonServer(const std::string& script, const std::vector<std::string>& arguments) {
-  const auto port_file = folder_.path() / "port";
-  std::vector<std::string> argv{"/usr/bin/python3", TENFOLD_SOURCE_DIR "/tests/servers/" + script, port_file.string()};
-  argv.insert(argv.end(), arguments.begin(), arguments.end());
-  process_.emplace(ServerProcess::Spec{argv, {}, port_file, {}});
-}
-
-Json PythonServer::Tell(std::string_view what, const JsonObject& body) const {
-  HttpClientRequest request;
-  request.method = "POST";
-  request.url = url() + "/_test/" + std::string(what);
-  request.body = ToText(body);
-  const auto answer = Fetch(Context::System("test").WithTimeout(30s), request);
-  if (answer.status != 200) throw Error(Code::kInternal, "/_test/" + std::string(what) + " answered " + std::to_string(answer.status) + ": " + answer.body);
-  return answer.body.empty() ? Json() : ParseJson(answer.body);
-}
 
 namespace {
 
