@@ -130,18 +130,20 @@ struct Condition {
 
 /// Rows that meet all conditions, ordered by `order` (the key if empty), at most `limit`.
 struct Query {
+  static constexpr std::size_t kNoLimit = static_cast<std::size_t>(-1);
   std::vector<Condition> where;
   std::string order;
   bool descending = false;
-  std::size_t limit = 1'000'000;
+  std::size_t limit = kNoLimit;
 };
-inline Query Where(std::string field, std::string value) { return {{{std::move(field), Compare::kEqual, Value(std::move(value))}}, "", false, 1'000'000}; }
+inline Query Where(std::string field, std::string value) { return {{{std::move(field), Compare::kEqual, Value(std::move(value))}}, "", false, Query::kNoLimit}; }
 
 /// The back end's half of a transaction.
 class Connection {
  public:
   virtual ~Connection() = default;
-  virtual std::vector<std::vector<Value>> Select(const Table& table, const Query& query) = 0;
+  /// Calls `visit` with the values of each row, which it may take.
+  virtual void Visit(const Table& table, const Query& query, const std::function<void(std::vector<Value>&)>& visit) = 0;
   virtual std::int64_t Count(const Table& table, const Query& query) = 0;
   /// Errors: kAlreadyExists if present and not `replace`.
   virtual void Upsert(const Table& table, std::span<const Value> row, bool replace) = 0;
@@ -162,16 +164,26 @@ class ReadTx {
     if (rows.empty()) return std::nullopt;
     return std::move(rows.front());
   }
+  /// Errors: kResourceExhausted beyond kMostFound rows, of which none is left out silently: read them by ForEach().
   template <class T>
   std::vector<T> Find(const Query& query = {}) {
     std::vector<T> out;
-    for (const auto& row : connection_.Select(TableOf<T>(), query)) {
-      T item{};
-      std::size_t i = 0;
-      ForEachField(item, [&](std::string_view, auto& field) { internal::FromValue(row[i++], field); });
-      out.push_back(std::move(item));
-    }
+    ForEach<T>(query, [&](T& row) {
+      if (out.size() == kMostFound) throw Error(Code::kResourceExhausted, "more than " + std::to_string(kMostFound) + " rows of '" + TableOf<T>().name + "' at once");
+      out.push_back(std::move(row));
+    });
     return out;
+  }
+  static constexpr std::size_t kMostFound = 1'000'000;
+  /// Calls `visit(row)` for each, reading as it goes: memory for one row, however many there are. `visit` may read other tables or by key, not write.
+  template <class T, class F>
+  void ForEach(const Query& query, F&& visit) {
+    connection_.Visit(TableOf<T>(), query, [&](std::vector<Value>& values) {
+      T row{};
+      std::size_t i = 0;
+      ForEachField(row, [&](std::string_view, auto& field) { internal::FromValue(values[i++], field); });
+      visit(row);
+    });
   }
   template <class T>
   std::int64_t Count(const Query& query = {}) {

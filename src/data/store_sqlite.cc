@@ -88,6 +88,7 @@ class Database {
       const int rc = sqlite3_prepare_v3(db_, sql.c_str(), static_cast<int>(sql.size()), SQLITE_PREPARE_PERSISTENT, &statement, nullptr);
       if (rc != SQLITE_OK) ThrowSqlite(db_, rc, "store");
     }
+    TENFOLD_CHECK(!sqlite3_stmt_busy(statement));  // the same query inside its own visit
     struct Reset {
       sqlite3_stmt* statement;
       ~Reset() {
@@ -170,19 +171,17 @@ class SqliteConnection : public Connection {
  public:
   SqliteConnection(Database& db, const std::vector<Table>& tables) : db_(db), tables_(tables) {}
 
-  std::vector<std::vector<Value>> Select(const Table& table, const Query& query) override {
+  void Visit(const Table& table, const Query& query, const std::function<void(std::vector<Value>&)>& visit) override {
     std::vector<Value> values;
     const auto where = WhereClause(query, values);
     const auto sql = "SELECT " + ColumnList(table) + " FROM " + Quote(table.name) + where + " ORDER BY " + Quote(query.order.empty() ? table.key : query.order) +
                      (query.descending ? " DESC" : "") + " LIMIT ?";
-    values.emplace_back(static_cast<std::int64_t>(query.limit));
-    std::vector<std::vector<Value>> rows;
+    values.emplace_back(query.limit == Query::kNoLimit ? std::int64_t{-1} : static_cast<std::int64_t>(query.limit));
+    std::vector<Value> row(table.columns.size());
     db_.Query(sql, values, [&](sqlite3_stmt* s) {
-      auto& row = rows.emplace_back();
-      row.reserve(table.columns.size());
-      for (std::size_t i = 0; i < table.columns.size(); ++i) row.push_back(ColumnValue(s, static_cast<int>(i)));
+      for (std::size_t i = 0; i < row.size(); ++i) row[i] = ColumnValue(s, static_cast<int>(i));
+      visit(row);
     });
-    return rows;
   }
 
   std::int64_t Count(const Table& table, const Query& query) override {

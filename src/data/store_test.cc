@@ -64,6 +64,27 @@ TEST_P(StoreContract, ReadsBackEveryKindOfField) {
   });
 }
 
+TEST_P(StoreContract, VisitsRowsInOrderAndReadsOthersMeanwhile) {
+  store_->Write(ctx_, [](WriteTx& tx) {
+    for (int i = 0; i < 300; ++i) tx.Put(Shelf{"s" + std::to_string(1299 - i), "room " + std::to_string(i)});
+  });
+  store_->Read(ctx_, [&](ReadTx& tx) {
+    std::vector<std::string> seen;
+    tx.ForEach<Shelf>({}, [&](const Shelf& shelf) {
+      seen.push_back(shelf.id);
+      EXPECT_EQ(tx.Get<Shelf>(shelf.id)->room, shelf.room);
+    });
+    EXPECT_EQ(seen.size(), 300u);
+    EXPECT_TRUE(std::is_sorted(seen.begin(), seen.end()));
+    Query last;
+    last.descending = true;
+    last.limit = 2;
+    const auto two = tx.Find<Shelf>(last);
+    ASSERT_EQ(two.size(), 2u);
+    EXPECT_EQ(two[0].id, "s1299");
+  });
+}
+
 TEST_P(StoreContract, RollsBackAllOfAWorkThatThrowsAndNothingElse) {
   EXPECT_THROW(store_->Write(ctx_,
                              [&](WriteTx& tx) {

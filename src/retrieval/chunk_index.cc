@@ -3,8 +3,36 @@
 #include <unordered_map>
 
 namespace tenfold::retrieval {
+namespace {
 
-JsonObject SearchedMetadata(const Document& document) {
+/// A document without its text, a passage without its sentences: the same rows, fewer columns. Only read.
+struct SearchedDocument {
+  std::string id;
+  std::string source;
+  std::string uri;
+  std::string title;
+  std::string label;
+  std::string media_type;
+  std::int64_t updated_us = 0;
+  JsonObject metadata;
+};
+TENFOLD_DESCRIBE(SearchedDocument, (id), (source), (uri), (title), (label), (media_type), (updated_us), (metadata))
+TENFOLD_TABLE(SearchedDocument, "documents", id)
+
+struct SearchedChunk {
+  std::string id;
+  std::string document;
+  std::string heading;
+  std::string text;
+  std::vector<float> embedding;
+  std::string generation;
+  std::string context;
+};
+TENFOLD_DESCRIBE(SearchedChunk, (id), (document), (heading), (text), (embedding), (generation), (context))
+TENFOLD_TABLE(SearchedChunk, "chunks", id)
+
+template <class D>
+JsonObject MetadataOf(const D& document) {
   auto out = document.metadata;
   out.emplace("source", document.source);
   out.emplace("uri", document.uri);
@@ -13,9 +41,22 @@ JsonObject SearchedMetadata(const Document& document) {
   return out;
 }
 
-IndexRecord RecordOf(const Chunk& chunk, const std::string& label, const std::string& title, const JsonObject& metadata) {
-  return {chunk.id, chunk.document, label, title, chunk.heading, chunk.context.empty() ? chunk.text : chunk.context + "\n" + chunk.text, chunk.embedding, metadata};
+template <class C>
+IndexRecord MakeRecord(C&& chunk, const std::string& label, const std::string& title, const JsonObject& metadata) {
+  return {chunk.id, chunk.document, label, title, chunk.heading, chunk.context.empty() ? chunk.text : chunk.context + "\n" + chunk.text, std::forward<C>(chunk).embedding, metadata};
 }
+
+}  // namespace
+
+/// What the chunks of a document share.
+struct ChunkIndex::Shared {
+  std::string label, title;
+  JsonObject metadata;
+};
+
+JsonObject SearchedMetadata(const Document& document) { return MetadataOf(document); }
+
+IndexRecord RecordOf(const Chunk& chunk, const std::string& label, const std::string& title, const JsonObject& metadata) { return MakeRecord(chunk, label, title, metadata); }
 
 ChunkIndex::ChunkIndex(std::size_t dim, std::string generation) : generation_(std::move(generation)), shard_(dim, Metric::kCosine) {}
 
@@ -47,9 +88,12 @@ IndexResult ChunkIndex::Search(const Principal& reader, const IndexQuery& query)
 void ChunkIndex::Load(data::ReadTx& tx) {
   const std::unique_lock lock(mutex_);
   std::unordered_map<std::string, Shared> documents;
-  for (const auto& document : tx.Find<Document>()) documents[document.id] = {document.label, document.title, SearchedMetadata(document)};
-  for (const auto& chunk : tx.Find<Chunk>())
-    if (IsOwn(chunk)) Put(chunk, documents[chunk.document]);
+  tx.ForEach<SearchedDocument>({}, [&](const SearchedDocument& document) { documents[document.id] = {document.label, document.title, MetadataOf(document)}; });
+  tx.ForEach<SearchedChunk>({}, [&](SearchedChunk& chunk) {
+    if (!IsOwn(chunk.generation)) return;
+    const auto& shared = documents[chunk.document];
+    shard_.Put(MakeRecord(std::move(chunk), shared.label, shared.title, shared.metadata));
+  });
   commit_ = tx.commit();
 }
 
@@ -60,17 +104,17 @@ void ChunkIndex::Apply(std::span<const data::Change> changes, data::ReadTx& tx) 
   std::optional<Shared> read;
   const auto shared_of = [&](const std::string& id) -> const std::optional<Shared>& {
     if (id != read_id) {
-      const auto document = tx.Get<Document>(id);
-      read = document ? std::optional(Shared{document->label, document->title, SearchedMetadata(*document)}) : std::nullopt;
+      const auto document = tx.Get<SearchedDocument>(id);
+      read = document ? std::optional(Shared{document->label, document->title, MetadataOf(*document)}) : std::nullopt;
       read_id = id;
     }
     return read;
   };
   for (const auto& change : changes) {
     if (change.table == "chunks") {
-      const auto chunk = change.kind == data::ChangeKind::kPut ? tx.Get<Chunk>(change.key) : std::nullopt;
-      const auto* shared = chunk && IsOwn(*chunk) && shared_of(chunk->document) ? &*read : nullptr;
-      if (shared) Put(*chunk, *shared);
+      const auto chunk = change.kind == data::ChangeKind::kPut ? tx.Get<SearchedChunk>(change.key) : std::nullopt;
+      const auto* shared = chunk && IsOwn(chunk->generation) && shared_of(chunk->document) ? &*read : nullptr;
+      if (shared) shard_.Put(MakeRecord(*chunk, shared->label, shared->title, shared->metadata));
       else shard_.Remove(change.key);
     } else if (change.table == "documents" && change.kind == data::ChangeKind::kPut) {
       if (const auto& shared = shared_of(change.key)) {
@@ -81,7 +125,5 @@ void ChunkIndex::Apply(std::span<const data::Change> changes, data::ReadTx& tx) 
   }
   commit_ = tx.commit();
 }
-
-void ChunkIndex::Put(const Chunk& chunk, const Shared& shared) { shard_.Put(RecordOf(chunk, shared.label, shared.title, shared.metadata)); }
 
 }  // namespace tenfold::retrieval

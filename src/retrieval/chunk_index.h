@@ -39,13 +39,8 @@ class ChunkIndex : public data::Follower {
   void Apply(std::span<const data::Change> changes, data::ReadTx& tx) override;
 
  private:
-  /// What the chunks of a document share.
-  struct Shared {
-    std::string label, title;
-    JsonObject metadata;
-  };
-  void Put(const Chunk& chunk, const Shared& shared);
-  bool IsOwn(const Chunk& chunk) const { return (chunk.generation.empty() ? kFirstGeneration : chunk.generation) == generation_; }
+  struct Shared;
+  bool IsOwn(const std::string& generation) const { return (generation.empty() ? kFirstGeneration : generation) == generation_; }
 
   const std::string generation_;
   mutable std::shared_mutex mutex_;
