@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <memory>
 
+#include "base/utf8.h"
+
 namespace tenfold::retrieval {
 namespace {
 
@@ -127,24 +129,6 @@ Character Decode(std::string_view text, std::size_t at) {
   return {code, bytes};
 }
 
-void Append(char32_t code, std::string& out) {
-  if (code < 0x80) {
-    out += static_cast<char>(code);
-  } else if (code < 0x800) {
-    out += static_cast<char>(0xc0 | code >> 6);
-    out += static_cast<char>(0x80 | (code & 0x3f));
-  } else if (code < 0x10000) {
-    out += static_cast<char>(0xe0 | code >> 12);
-    out += static_cast<char>(0x80 | (code >> 6 & 0x3f));
-    out += static_cast<char>(0x80 | (code & 0x3f));
-  } else {
-    out += static_cast<char>(0xf0 | code >> 18);
-    out += static_cast<char>(0x80 | (code >> 12 & 0x3f));
-    out += static_cast<char>(0x80 | (code >> 6 & 0x3f));
-    out += static_cast<char>(0x80 | (code & 0x3f));
-  }
-}
-
 enum class Kind { kSeparator, kWord, kPaired, kMark };
 
 /// What a character is to a word. Source: the blocks of Unicode 15; punctuation and symbols of blocks that hold both are taken one by one where they are common.
@@ -171,28 +155,28 @@ void AppendLower(char32_t c, bool fold, std::string& out) {
     out += c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : static_cast<char>(c);
   } else if (c >= 0xc0 && c - 0xc0 < kFold.size()) {
     if (fold) out += kFold[c - 0xc0];
-    else if (c <= 0xde) Append(c + 0x20, out);
-    else if (c >= 0x100 && c != 0x130 && c != 0x131 && c != 0x138 && c != 0x149 && c != 0x178 && c != 0x17f) Append(c >= 0x139 && c <= 0x148 ? c + (c & 1) : c >= 0x179 && c <= 0x17e ? c + (c & 1) : c | 1, out);
+    else if (c <= 0xde) AppendUtf8(out, c + 0x20);
+    else if (c >= 0x100 && c != 0x130 && c != 0x131 && c != 0x138 && c != 0x149 && c != 0x178 && c != 0x17f) AppendUtf8(out, c >= 0x139 && c <= 0x148 ? c + (c & 1) : c >= 0x179 && c <= 0x17e ? c + (c & 1) : c | 1);
     else if (c == 0x130) out += 'i';
-    else Append(c, out);
+    else AppendUtf8(out, c);
   } else if (c >= 0x218 && c <= 0x21b) {  // Romanian
     if (fold) out += c < 0x21a ? 's' : 't';
-    else Append(c | 1, out);
+    else AppendUtf8(out, c | 1);
   } else if (c >= 0x386 && c <= 0x3ce) {  // Greek, without its accents
     static constexpr std::pair<char32_t, char32_t> kAccents[] = {{0x386, 0x3b1}, {0x388, 0x3b5}, {0x389, 0x3b7}, {0x38a, 0x3b9}, {0x38c, 0x3bf}, {0x38e, 0x3c5}, {0x38f, 0x3c9}, {0x390, 0x3b9}, {0x3aa, 0x3b9}, {0x3ab, 0x3c5},
                                                                  {0x3ac, 0x3b1}, {0x3ad, 0x3b5}, {0x3ae, 0x3b7}, {0x3af, 0x3b9}, {0x3b0, 0x3c5}, {0x3c2, 0x3c3}, {0x3ca, 0x3b9}, {0x3cb, 0x3c5}, {0x3cc, 0x3bf}, {0x3cd, 0x3c5}, {0x3ce, 0x3c9}};
     const auto at = std::find_if(std::begin(kAccents), std::end(kAccents), [&](const auto& one) { return one.first == c; });
-    Append(at != std::end(kAccents) ? at->second : c >= 0x391 && c <= 0x3a9 ? c + 32 : c, out);
+    AppendUtf8(out, at != std::end(kAccents) ? at->second : c >= 0x391 && c <= 0x3a9 ? c + 32 : c);
   } else if (c >= 0x400 && c <= 0x52f) {  // Cyrillic
     if (c <= 0x40f) c += 80;
     else if (c <= 0x42f) c += 32;
     else if (c >= 0x460 && (c <= 0x481 || c >= 0x48a) && (c < 0x4c0 || c > 0x4cf)) c |= 1;
     if (c == 0x451) c = 0x435;  // ё is written е
-    Append(c, out);
+    AppendUtf8(out, c);
   } else if (c >= 0x531 && c <= 0x556) {  // Armenian
-    Append(c + 48, out);
+    AppendUtf8(out, c + 48);
   } else {
-    Append(c, out);
+    AppendUtf8(out, c);
   }
 }
 

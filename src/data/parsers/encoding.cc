@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/utf8.h"
 #include "data/parsers/text.h"
 
 namespace tenfold::data::parsers {

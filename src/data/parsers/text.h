@@ -13,7 +13,6 @@ std::string_view Trim(std::string_view text);
 std::string CollapseSpaces(std::string_view text);
 /// At most `bytes` of it, ending at the limit of a character.
 std::string_view Clip(std::string_view text, std::size_t bytes);
-void AppendUtf8(std::string& out, char32_t character);
 /// ASCII letters in lower case; others stay.
 std::string Lower(std::string_view text);
 
