@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "retrieval/fine_codes.h"
@@ -69,7 +70,15 @@ class VectorPartitions {
   void ChooseMiddle(const ExactOf& exact_of);
   void Split(std::uint32_t partition);
   void Halve(std::span<const float> vectors, std::span<float> centres, std::vector<bool>& is_second) const;
+  struct Neighbourhood;
+  /// `first`, `second` unless it is the same, and those near the first, `count` in all, about. Until the next call on this thread.
+  Neighbourhood& Around(std::uint32_t first, std::uint32_t second, std::size_t count) const;
+  /// Rows to partitions.
+  void MoveAll(std::span<const std::pair<std::uint32_t, std::uint32_t>> moves);
+  /// Rows that are nearer to a new centre than to their own, or were in a new partition and are nearer to a neighbour's.
   void MoveNeighbours(std::uint32_t first, std::uint32_t second);
+  /// The centre becomes the mean of its rows, and rows that are nearer to a neighbour's move there.
+  void Refresh(std::uint32_t partition);
   void Merge(std::uint32_t partition);
   void Reset();
 
@@ -86,7 +95,8 @@ class VectorPartitions {
   std::vector<float> middle_;         // [padded]; 0 until the first split
   std::vector<Place> places_;         // [rows]
   std::vector<float> row_halves_;     // [rows], half the squares of their lengths; kEuclidean
-  std::size_t size_ = 0;
+  std::size_t size_ = 0, puts_ = 0;
+  std::size_t next_refreshed_ = 0;    // partition
 };
 
 }  // namespace tenfold::retrieval
