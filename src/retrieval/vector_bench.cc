@@ -40,7 +40,7 @@ int main(int argc, char** argv) {
   auto begun = Now();
   for (std::size_t i = 0; i < n; ++i) index.Put(static_cast<std::uint32_t>(i), vector(i));
   std::printf("inserts_per_second %.0f\n", static_cast<double>(n) / Seconds(begun));
-  std::printf("bytes_per_vector %.0f\nresident_per_vector %.0f\npartitions %zu\n", static_cast<double>(index.bytes()) / static_cast<double>(n), static_cast<double>(ResidentBytes() - before) / static_cast<double>(n), index.partitions());
+  std::printf("bytes_per_vector %.0f\nfile_bytes_per_vector %.0f\nresident_per_vector %.0f\npartitions %zu\n", static_cast<double>(index.bytes()) / static_cast<double>(n), static_cast<double>(index.file_bytes()) / static_cast<double>(n), static_cast<double>(ResidentBytes() - before) / static_cast<double>(n), index.partitions());
 
   std::mt19937 random(7);
   const auto run = [&](const char* what, double share, std::span<const retrieval::VectorEffort> efforts) {
@@ -71,8 +71,8 @@ int main(int argc, char** argv) {
     }
   };
   std::vector<retrieval::VectorEffort> efforts{{}};
-  for (const std::size_t scan : {5000, 6000, 7000, 8000, 12000, 16000, 20000, 24000, 32000})
-    for (const std::size_t rerank : {40, 64, 96}) efforts.push_back({scan, rerank});
+  for (const std::size_t scan : {1500, 2000, 2500, 3000, 4000, 5000, 6000, 7000, 8000, 10000, 12000, 16000})
+    for (const std::size_t rerank : {40, 64, 100, 160}) efforts.push_back({scan, rerank});
   run("all", 1, efforts);
   run("tenth", 0.1, std::span(efforts).first(1));
   run("percent", 0.01, std::span(efforts).first(1));

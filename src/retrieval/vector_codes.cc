@@ -5,13 +5,11 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <limits>
+#include <numeric>
 #include <random>
 
-#ifdef __AVX2__
-#include <immintrin.h>
-#endif
-
-#include "base/error.h"
+#include "retrieval/eight_floats.h"
 
 namespace tenfold::retrieval {
 namespace {
@@ -19,46 +17,34 @@ namespace {
 constexpr int kRounds = 4;
 constexpr float kSteps = 31;
 
-// Eight floats; compilers turn them into AVX or NEON instructions.
-using Eight = float __attribute__((vector_size(32)));
-using EightBits = std::int32_t __attribute__((vector_size(32)));
-using EightBytes = std::uint8_t __attribute__((vector_size(8)));
-Eight Load(const float* from) {
-  Eight v;
-  std::memcpy(&v, from, sizeof v);
-  return v;
-}
-void Store(float* to, Eight v) { std::memcpy(to, &v, sizeof v); }
-float Sum(Eight v) { return ((v[0] + v[1]) + (v[2] + v[3])) + ((v[4] + v[5]) + (v[6] + v[7])); }
-
-/// In place; `n` is a power of two from 64 on. Lengths stay.
-void Hadamard(float* data, std::size_t n) {
-  const float scale = 1 / std::sqrt(static_cast<float>(n));
+/// Multiplied by `signs`, then mixed, in place; `n` is a power of two from 64 on. Lengths stay if the signs are 1/sqrt(n).
+void Hadamard(float* data, const float* signs, std::size_t n) {
   constexpr Eight kOne = {1, -1, 1, -1, 1, -1, 1, -1}, kTwo = {1, 1, -1, -1, 1, 1, -1, -1}, kFour = {1, 1, 1, 1, -1, -1, -1, -1};
   for (std::size_t i = 0; i < n; i += 8) {
-    Eight v = Load(data + i) * scale;
+    Eight v = Load(data + i) * Load(signs + i);
     v = __builtin_shufflevector(v, v, 1, 0, 3, 2, 5, 4, 7, 6) + v * kOne;
     v = __builtin_shufflevector(v, v, 2, 3, 0, 1, 6, 7, 4, 5) + v * kTwo;
     v = __builtin_shufflevector(v, v, 4, 5, 6, 7, 0, 1, 2, 3) + v * kFour;
     Store(data + i, v);
   }
-  for (std::size_t half = 8; half < n; half *= 2)
-    for (std::size_t i = 0; i < n; i += 2 * half)
+  // Two steps at a time: half the loads and stores.
+  std::size_t half = 8;
+  for (; half * 2 < n; half *= 4)
+    for (std::size_t i = 0; i < n; i += 4 * half)
       for (std::size_t j = i; j < i + half; j += 8) {
-        const Eight a = Load(data + j), b = Load(data + j + half);
-        Store(data + j, a + b);
-        Store(data + j + half, a - b);
+        const Eight a = Load(data + j), b = Load(data + j + half), c = Load(data + j + 2 * half), d = Load(data + j + 3 * half);
+        const Eight sum = a + b, off = a - b, sum2 = c + d, off2 = c - d;
+        Store(data + j, sum + sum2);
+        Store(data + j + half, off + off2);
+        Store(data + j + 2 * half, sum - sum2);
+        Store(data + j + 3 * half, off - off2);
       }
-}
-
-std::uint32_t SignsOf(EightBits is_set) {
-#ifdef __AVX2__
-  return static_cast<std::uint32_t>(_mm256_movemask_ps(reinterpret_cast<__m256>(is_set)));
-#else
-  std::uint32_t bits = 0;
-  for (unsigned j = 0; j < 8; ++j) bits |= static_cast<std::uint32_t>(is_set[j] & 1) << j;
-  return bits;
-#endif
+  for (; half < n; half *= 2)
+    for (std::size_t j = 0; j < half; j += 8) {
+      const Eight a = Load(data + j), b = Load(data + j + half);
+      Store(data + j, a + b);
+      Store(data + j + half, a - b);
+    }
 }
 
 }  // namespace
@@ -87,27 +73,123 @@ float SquaredDistance(const float* a, const float* b, std::size_t dim) {
   return Sum(sums[0] + sums[1]) + rest;
 }
 
-std::uint32_t Above(const float* estimates, float threshold) {
+std::uint32_t AtLeast(const float* values, float threshold) {
   std::uint32_t out = 0;
-  for (unsigned i = 0; i < CodeList::kBlock; i += 8) out |= SignsOf(Load(estimates + i) > threshold) << i;
+  for (unsigned i = 0; i < CodeList::kBlock; i += 8) out |= SignsOf(Load(values + i) >= threshold) << i;
   return out;
+}
+
+float Threshold(std::span<const float> values, std::size_t count) {
+  const auto reached = [&](float threshold) {
+    EightBits counts{};
+    std::size_t i = 0;
+    for (; i + 8 <= values.size(); i += 8) counts -= Load(&values[i]) >= threshold;
+    std::size_t out = 0;
+    for (std::size_t j = 0; j < 8; ++j) out += static_cast<std::size_t>(counts[j]);
+    for (; i < values.size(); ++i) out += values[i] >= threshold;
+    return out;
+  };
+  constexpr float kNone = -std::numeric_limits<float>::infinity();
+  float high = kNone, sum = 0, least = std::numeric_limits<float>::max();
+  std::size_t sampled = 0;
+  Eight most = Eight{} + kNone;
+  std::size_t at = 0;
+  for (; at + 8 <= values.size(); at += 8) {
+    const Eight x = Load(&values[at]);
+    most = x > most ? x : most;
+  }
+  for (std::size_t j = 0; j < 8; ++j) high = std::max(high, most[j]);
+  for (; at < values.size(); ++at) high = values[at] > high ? values[at] : high;
+  if (!std::isfinite(high)) return kNone;
+  for (std::size_t i = 0; i < values.size(); i += std::max<std::size_t>(1, values.size() / 64))
+    if (values[i] > kNone) sum += values[i], ++sampled, least = std::min(least, values[i]);
+  // The best are at the end of something like a normal distribution: a step is part of the way from the best down to the middle.
+  float step = sampled ? (high - sum / static_cast<float>(sampled)) / 2 : 0;
+  step = std::max(step, std::abs(high) * 1e-6f + 1e-30f);
+  float low = high - step;
+  for (int i = 0; reached(low) < count; ++i) {
+    if (i == 64) return kNone;
+    high = low;
+    step *= i < 8 ? 1.3f : 4.0f;
+    low -= step;
+    if (!std::isfinite(low)) return kNone;
+  }
+  for (int i = 0; i < 16; ++i) {
+    const float middle = low + (high - low) / 2;
+    const auto now = reached(middle);
+    (now < count ? high : low) = middle;
+    if (now >= count && now <= count + count / 8) break;
+  }
+  return low;
+}
+
+void Shortlist::Begin(std::size_t size) {
+  size_ = size;
+  held_ = 0;
+  trim_at_ = std::max<std::size_t>(2 * size, 256);
+  threshold_ = -std::numeric_limits<float>::infinity();
+  if (estimates_.size() < trim_at_ + CodeList::kBlock) {
+    estimates_.resize(trim_at_ + CodeList::kBlock);
+    rows_.resize(trim_at_ + CodeList::kBlock);
+  }
+}
+
+void Shortlist::Add(const float* estimates, const CodeList::AnyRow* rows, std::uint32_t good) {
+  for (; good; good &= good - 1) {
+    const auto i = static_cast<std::size_t>(std::countr_zero(good));
+    estimates_[held_] = estimates[i];
+    rows_[held_++] = rows[i];
+  }
+  if (held_ >= trim_at_) Trim();
+}
+
+void Shortlist::Add(float estimate, std::uint32_t row) {
+  estimates_[held_] = estimate;
+  rows_[held_] = row;
+  held_ += estimate >= threshold_;
+  if (held_ >= trim_at_) Trim();
+}
+
+void Shortlist::Trim() {
+  threshold_ = std::max(threshold_, Threshold(std::span(estimates_).first(held_), size_));
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < held_; ++i) {
+    estimates_[kept] = estimates_[i];
+    rows_[kept] = rows_[i];
+    kept += estimates_[i] >= threshold_;
+  }
+  held_ = kept;
+  if (held_ * 2 <= trim_at_ + size_) return;
+  // Nearly equal ones: any of them.
+  std::vector<std::size_t> order(held_);
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::nth_element(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(size_), order.end(), [&](std::size_t a, std::size_t b) { return estimates_[a] != estimates_[b] ? estimates_[a] > estimates_[b] : a < b; });
+  order.resize(size_);
+  std::sort(order.begin(), order.end());
+  for (std::size_t i = 0; i < size_; ++i) {
+    estimates_[i] = estimates_[order[i]];
+    rows_[i] = rows_[order[i]];
+  }
+  held_ = size_;
+}
+
+std::span<const std::uint32_t> Shortlist::Take() {
+  if (held_ > size_) Trim();
+  return std::span(rows_).first(held_);
 }
 
 Rotation::Rotation(std::size_t dim) : padded_((dim + 63) / 64 * 64), power_(std::bit_floor(padded_)) {
   std::mt19937 random(20240601);  // fixed: codes of one program fit those of another
-  signs_.resize(kRounds * padded_);
-  for (auto& sign : signs_) sign = random() & 1 ? 1.0f : -1.0f;
+  signs_.resize(kRounds * power_);
+  const float scale = 1 / std::sqrt(static_cast<float>(power_));
+  for (auto& sign : signs_) sign = random() & 1 ? scale : -scale;
 }
 
 void Rotation::Apply(std::span<const float> in, std::span<float> out) const {
   std::copy(in.begin(), in.end(), out.begin());
   std::fill(out.begin() + static_cast<std::ptrdiff_t>(in.size()), out.end(), 0.0f);
   // Of 384 dimensions the first 256 are mixed, then the last 256, and so on: no padding to 512.
-  for (std::size_t round = 0; round < kRounds; ++round) {
-    const float* signs = &signs_[round * padded_];
-    for (std::size_t i = 0; i < padded_; ++i) out[i] *= signs[i];
-    Hadamard(out.data() + (round % 2 ? padded_ - power_ : 0), power_);
-  }
+  for (std::size_t round = 0; round < kRounds; ++round) Hadamard(out.data() + (round % 2 ? padded_ - power_ : 0), &signs_[round * power_], power_);
 }
 
 void CodeTables::Build(std::span<const float> rotated) {
@@ -133,7 +215,7 @@ void CodeTables::Build(std::span<const float> rotated) {
   for (std::size_t g = 0; g < groups; ++g) {
     const float* q = &rotated[g * 4];
     const Eight low = (kOfFirst * q[0] + kOfSecond * q[1] + kOfThird * q[2] - lows[g]) * inverse + 0.5f, high = low + q[3] * inverse;
-    const auto low_bytes = __builtin_convertvector(__builtin_convertvector(low, EightBits), EightBytes), high_bytes = __builtin_convertvector(__builtin_convertvector(high, EightBits), EightBytes);
+    const auto low_bytes = ToBytes(low), high_bytes = ToBytes(high);
     std::memcpy(&sums[g * 16], &low_bytes, 8);
     std::memcpy(&sums[g * 16 + 8], &high_bytes, 8);
   }
@@ -141,9 +223,28 @@ void CodeTables::Build(std::span<const float> rotated) {
   base = 2 * low_sum - total;
 }
 
-void CodeList::Replace(std::size_t place, std::span<const float> rotated, std::span<const float> centre) {
+std::uint8_t* CodeBlocks::Take() {
+  if (!free_.empty()) {
+    auto* block = free_.back();
+    free_.pop_back();
+    return block;
+  }
+  const auto number = records_.size();
+  records_.Reach(number);
+  auto* block = records_.at(number);
+  std::fill_n(block, records_.stride(), std::uint8_t{0});
+  return block;
+}
+
+void CodeBlocks::Give(std::uint8_t* block) {
+  std::fill_n(block, records_.stride(), std::uint8_t{0});
+  free_.push_back(block);
+}
+
+void CodeList::Replace(std::size_t place, std::span<const float> rotated, std::span<const float> centre, float less) {
   // With r = vector - centre and s its signs, <r, q> = <r, centre> + <r, q - centre>, and the latter is about |r|^2 / sum|r| * <s, q - centre>.
-  auto* block = &codes_[place / kBlock * kBlock * padded_ / 8];
+  auto* block = blocks_[place / kBlock];
+  const auto at = place % kBlock;
   Eight squares{}, absolutes{}, with_centre{}, signs_with_centre{};
   for (std::size_t byte = 0; byte < padded_ / 8; ++byte) {
     const Eight c = Load(&centre[byte * 8]), r = Load(&rotated[byte * 8]) - c;
@@ -152,54 +253,49 @@ void CodeList::Replace(std::size_t place, std::span<const float> rotated, std::s
     absolutes += is_set ? r : -r;
     with_centre += r * c;
     signs_with_centre += is_set ? c : -c;
-    block[byte * kBlock + place % kBlock] = static_cast<std::uint8_t>(SignsOf(is_set));
+    block[byte * kBlock + at] = static_cast<std::uint8_t>(SignsOf(is_set));
   }
-  const float absolute = Sum(absolutes), scale = absolute > 0 ? Sum(squares) / absolute : 0;
-  scales_[place] = scale;
-  offsets_[place] = Sum(with_centre) - scale * Sum(signs_with_centre);
+  const float absolute = Sum(absolutes), ratio = absolute > 0 ? Sum(squares) / absolute : 0, scale = std::isfinite(ratio) ? ratio : 0;
+  Scales(block)[at] = scale;
+  Scales(block)[kBlock + at] = Sum(with_centre) - scale * Sum(signs_with_centre) - less;
 }
 
-void CodeList::Add(std::uint32_t row, std::span<const float> rotated, std::span<const float> centre) {
-  const auto place = rows_.size();
-  if (place % kBlock == 0) {
-    codes_.resize((place / kBlock + 1) * kBlock * padded_ / 8);
-    scales_.resize(place + kBlock);
-    offsets_.resize(place + kBlock);
-  }
-  rows_.push_back(row);
-  Replace(place, rotated, centre);
+void CodeList::Add(CodeBlocks& from, std::uint32_t row, std::span<const float> rotated, std::span<const float> centre, float less) {
+  if (size_ % kBlock == 0) blocks_.push_back(from.Take());
+  Rows(blocks_.back())[size_ % kBlock] = row;
+  Replace(size_++, rotated, centre, less);
 }
 
-std::uint32_t CodeList::Remove(std::size_t place) {
-  const auto last = rows_.size() - 1;
-  const auto moved = rows_[last];
-  auto* to = &codes_[place / kBlock * kBlock * padded_ / 8 + place % kBlock];
-  auto* from = &codes_[last / kBlock * kBlock * padded_ / 8 + last % kBlock];
+std::uint32_t CodeList::Remove(CodeBlocks& list, std::size_t place) {
+  const auto last = --size_, to_at = place % kBlock, from_at = last % kBlock;
+  auto *to = blocks_[place / kBlock], *from = blocks_[last / kBlock];
+  const auto moved = Rows(from)[from_at];
   for (std::size_t byte = 0; byte < padded_ / 8; ++byte) {
-    to[byte * kBlock] = from[byte * kBlock];
-    from[byte * kBlock] = 0;
+    to[byte * kBlock + to_at] = from[byte * kBlock + from_at];
+    from[byte * kBlock + from_at] = 0;
   }
-  scales_[place] = scales_[last];
-  offsets_[place] = offsets_[last];
-  scales_[last] = offsets_[last] = 0;
-  rows_[place] = moved;
-  rows_.pop_back();
+  for (std::size_t part = 0; part < 2; ++part) {
+    Scales(to)[part * kBlock + to_at] = Scales(from)[part * kBlock + from_at];
+    Scales(from)[part * kBlock + from_at] = 0;
+  }
+  Rows(to)[to_at] = moved;
+  Rows(from)[from_at] = 0;
+  if (from_at == 0) {
+    list.Give(from);
+    blocks_.pop_back();
+  }
   return moved;
 }
 
-void CodeList::Clear() {
-  std::fill(codes_.begin(), codes_.end(), std::uint8_t{0});
-  rows_ = {};
-  codes_ = {};
-  scales_ = {};
-  offsets_ = {};
+void CodeList::Clear(CodeBlocks& to) {
+  for (auto* block : blocks_) to.Give(block);
+  blocks_ = {};
+  size_ = 0;
 }
 
-void CodeList::Estimate(std::size_t block, const CodeTables& query, float* out) const {
-  const auto* codes = &codes_[block * kBlock * padded_ / 8];
-  const float* scales = &scales_[block * kBlock];
-  const float* offsets = &offsets_[block * kBlock];
-  std::array<std::uint16_t, kBlock> sums;
+void CodeList::Estimate(std::size_t number, const CodeTables& query, float more, float* out) const {
+  auto* codes = blocks_[number];
+  alignas(32) std::array<std::uint16_t, kBlock> sums;
 #ifdef __AVX2__
   const __m256i low_half = _mm256_set1_epi8(15), even = _mm256_set1_epi16(0xFF);
   __m256i even_sums = _mm256_setzero_si256(), odd_sums = _mm256_setzero_si256();
@@ -209,7 +305,7 @@ void CodeList::Estimate(std::size_t block, const CodeTables& query, float* out) 
   for (std::size_t byte = 0; byte < padded_ / 8; byte += 4) {
     __m256i eight = _mm256_setzero_si256();
     for (std::size_t j = 0; j < 4; ++j) {
-      const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes + (byte + j) * kBlock));
+      const __m256i bits = _mm256_load_si256(reinterpret_cast<const __m256i*>(codes + (byte + j) * kBlock));
       eight = _mm256_add_epi8(eight, _mm256_shuffle_epi8(table(2 * (byte + j)), _mm256_and_si256(bits, low_half)));
       eight = _mm256_add_epi8(eight, _mm256_shuffle_epi8(table(2 * (byte + j) + 1), _mm256_and_si256(_mm256_srli_epi16(bits, 4), low_half)));
     }
@@ -217,8 +313,8 @@ void CodeList::Estimate(std::size_t block, const CodeTables& query, float* out) 
     odd_sums = _mm256_add_epi16(odd_sums, _mm256_srli_epi16(eight, 8));
   }
   const __m256i low = _mm256_unpacklo_epi16(even_sums, odd_sums), high = _mm256_unpackhi_epi16(even_sums, odd_sums);
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(sums.data()), _mm256_permute2x128_si256(low, high, 0x20));
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(sums.data() + 16), _mm256_permute2x128_si256(low, high, 0x31));
+  _mm256_store_si256(reinterpret_cast<__m256i*>(sums.data()), _mm256_permute2x128_si256(low, high, 0x20));
+  _mm256_store_si256(reinterpret_cast<__m256i*>(sums.data() + 16), _mm256_permute2x128_si256(low, high, 0x31));
 #else
   sums.fill(0);
   for (std::size_t byte = 0; byte < padded_ / 8; ++byte)
@@ -227,7 +323,10 @@ void CodeList::Estimate(std::size_t block, const CodeTables& query, float* out) 
       sums[i] = static_cast<std::uint16_t>(sums[i] + query.sums[byte * 32 + (bits & 15)] + query.sums[byte * 32 + 16 + (bits >> 4)]);
     }
 #endif
-  for (std::size_t i = 0; i < kBlock; ++i) out[i] = offsets[i] + scales[i] * (query.base + query.step * static_cast<float>(sums[i]));
+  const AnyFloat *scales = Scales(codes), *offsets = scales + kBlock;
+  for (std::size_t i = 0; i < kBlock; ++i) out[i] = more + offsets[i] + scales[i] * (query.base + query.step * static_cast<float>(sums[i]));
+  // What is no vector is never among the best.
+  for (std::size_t i = std::min(size_ - number * kBlock, kBlock); i < kBlock; ++i) out[i] = -std::numeric_limits<float>::infinity();
 }
 
 }  // namespace tenfold::retrieval

@@ -7,6 +7,8 @@
 #include <span>
 #include <vector>
 
+#include "retrieval/records.h"
+
 namespace tenfold::retrieval {
 
 /// A fixed random orthogonal map. Cost: O(dim log dim). Threads: any.
@@ -20,7 +22,7 @@ class Rotation {
  private:
   std::size_t padded_;
   std::size_t power_;         // the largest power of two that is not above padded_
-  std::vector<float> signs_;  // [rounds, padded_]
+  std::vector<float> signs_;  // [rounds, power_], divided by the root of power_
 };
 
 /// What a query adds to the estimate of a code: 16 sums for each four dimensions, in 31 steps so that eight fit a byte.
@@ -31,34 +33,86 @@ struct CodeTables {
   void Build(std::span<const float> rotated);
 };
 
-/// Codes of vectors relative to one centre. A code's place changes only when one before it is removed: the last one takes the place.
-/// Threads: any number of readers; writers exclude each other and readers.
-class CodeList {
+/// Memory of 32 codes each, for many lists. Threads: as a vector.
+class CodeBlocks {
  public:
   static constexpr std::size_t kBlock = 32;
-  explicit CodeList(std::size_t padded) : padded_(padded) {}
-  std::size_t size() const { return rows_.size(); }
-  std::uint32_t row(std::size_t place) const { return rows_[place]; }
-  const std::vector<std::uint32_t>& rows() const { return rows_; }
-  /// Shapes: rotated, centre [padded].
-  void Add(std::uint32_t row, std::span<const float> rotated, std::span<const float> centre);
-  void Replace(std::size_t place, std::span<const float> rotated, std::span<const float> centre);
-  /// Nothing of it stays in memory. Returns the row that now has its place, or the removed one if that was the last.
-  std::uint32_t Remove(std::size_t place);
-  void Clear();
-  /// Estimates of the inner products of the block's vectors with the query less those of the centre. Shape: out [kBlock]; past the end nothing that means anything.
-  void Estimate(std::size_t block, const CodeTables& query, float* out) const;
-  std::size_t bytes() const { return rows_.capacity() * 4 + codes_.capacity() + (scales_.capacity() + offsets_.capacity()) * sizeof(float); }
+  explicit CodeBlocks(std::size_t padded) : records_(padded * kBlock / 8 + 3 * kBlock * sizeof(float)) {}
+  /// Zeros.
+  std::uint8_t* Take();
+  /// Nothing of what was in it stays.
+  void Give(std::uint8_t* block);
+  std::size_t bytes() const { return records_.bytes() + free_.capacity() * sizeof(std::uint8_t*); }
 
  private:
-  const std::size_t padded_;
-  std::vector<std::uint32_t> rows_;
-  std::vector<std::uint8_t> codes_;  // [blocks, padded / 8, kBlock]: a byte is four dimensions in its low and the next four in its high half
-  std::vector<float> scales_, offsets_;
+  Records records_;
+  std::vector<std::uint8_t*> free_;
 };
 
-/// Bit i: estimates[i] is above the threshold. Shape: estimates [CodeList::kBlock].
-std::uint32_t Above(const float* estimates, float threshold);
+/// Codes of vectors relative to one centre. A code's place changes only when one before it is removed: the last one takes the place.
+/// Threads: any number of readers; writers, of any list of the same blocks, exclude each other and readers.
+class CodeList {
+ public:
+  static constexpr std::size_t kBlock = CodeBlocks::kBlock;
+  // Of a block's bytes.
+  using AnyFloat [[gnu::may_alias]] = float;
+  using AnyRow [[gnu::may_alias]] = std::uint32_t;
+  explicit CodeList(std::size_t padded) : padded_(padded) {}
+  std::size_t size() const { return size_; }
+  std::size_t blocks() const { return blocks_.size(); }
+  std::uint32_t row(std::size_t place) const { return rows(place / kBlock)[place % kBlock]; }
+  /// Shape: [kBlock]; past the end 0.
+  const AnyRow* rows(std::size_t block) const { return Rows(blocks_[block]); }
+  /// Shapes: rotated, centre [padded]. `less` is taken off each estimate.
+  void Add(CodeBlocks& from, std::uint32_t row, std::span<const float> rotated, std::span<const float> centre, float less = 0);
+  void Replace(std::size_t place, std::span<const float> rotated, std::span<const float> centre, float less = 0);
+  /// Nothing of it stays in memory. Returns the row that now has its place, or the removed one if that was the last.
+  std::uint32_t Remove(CodeBlocks& to, std::size_t place);
+  void Clear(CodeBlocks& to);
+  /// Estimates of the inner products of the block's vectors with the query, less those of the centre, plus `more`. Shape: out [kBlock]; past the end minus infinity.
+  void Estimate(std::size_t block, const CodeTables& query, float more, float* out) const;
+  /// Brings what is read first near; the processor sees the rest coming.
+  void Prefetch() const {
+    for (const auto* block : blocks_)
+      for (std::size_t line = 0; line < 4; ++line) __builtin_prefetch(block + line * 64);
+  }
+  std::size_t bytes() const { return blocks_.capacity() * sizeof(std::uint8_t*); }
+
+ private:
+  // A block: [padded / 8, kBlock] bytes, each four dimensions in its low and the next four in its high half; then kBlock scales, offsets and rows.
+  AnyFloat* Scales(std::uint8_t* block) const { return reinterpret_cast<AnyFloat*>(block + padded_ * kBlock / 8); }
+  AnyRow* Rows(std::uint8_t* block) const { return reinterpret_cast<AnyRow*>(block + padded_ * kBlock / 8 + 2 * kBlock * sizeof(float)); }
+
+  std::size_t padded_;
+  std::size_t size_ = 0;
+  std::vector<std::uint8_t*> blocks_;
+};
+
+/// Bit i: values[i] is no less than the threshold. Shape: values [CodeList::kBlock].
+std::uint32_t AtLeast(const float* values, float threshold);
+/// What at least `count` of the values reach, and not many more unless they are nearly equal: minus infinity if there are fewer that are finite.
+float Threshold(std::span<const float> values, std::size_t count);
+
+/// About the `size` best of what is added, by estimate. What is worse than what `size` others reach is not even kept. Threads: one.
+class Shortlist {
+ public:
+  /// Forgets all.
+  void Begin(std::size_t size);
+  /// What is not as good is not taken.
+  float threshold() const { return threshold_; }
+  /// The estimates whose bit is set in `good`. Shapes: estimates, rows [CodeList::kBlock].
+  void Add(const float* estimates, const CodeList::AnyRow* rows, std::uint32_t good);
+  void Add(float estimate, std::uint32_t row);
+  /// At least `size` if as many were added, and not many more. In no order.
+  std::span<const std::uint32_t> Take();
+
+ private:
+  void Trim();
+  std::size_t size_ = 0, held_ = 0, trim_at_ = 0;
+  float threshold_ = 0;
+  std::vector<float> estimates_;
+  std::vector<std::uint32_t> rows_;
+};
 
 /// Shapes: a, b [dim].
 float Dot(const float* a, const float* b, std::size_t dim);

@@ -153,20 +153,21 @@ TEST(CodeList, EstimatesInnerProducts) {
   };
   const auto centre = vectors.Next(), turned_centre = rotated(centre);
   EXPECT_NEAR(Cosine(turned_centre, turned_centre), 1, 1e-4);  // lengths stay
+  CodeBlocks blocks(rotation.padded());
   CodeList codes(rotation.padded());
   std::vector<std::vector<float>> held;
   for (std::uint32_t i = 0; i < kRows; ++i) {
     held.push_back(vectors.Next());
-    codes.Add(i, rotated(held.back()), turned_centre);
+    codes.Add(blocks, i, rotated(held.back()), turned_centre);
   }
-  EXPECT_EQ(codes.Remove(3), kRows - 1);  // the last one took its place
+  EXPECT_EQ(codes.Remove(blocks, 3), kRows - 1);  // the last one took its place
   const auto query = vectors.Next();
   CodeTables tables;
   tables.Build(rotated(query));
   float estimates[CodeList::kBlock];
   double error = 0, squares = 0;
   for (std::size_t i = 0; i < codes.size(); ++i) {
-    codes.Estimate(i / CodeList::kBlock, tables, estimates);
+    codes.Estimate(i / CodeList::kBlock, tables, 0, estimates);
     const double off = estimates[i % CodeList::kBlock] + Cosine(centre, query) - Cosine(held[codes.row(i)], query);
     error += off / static_cast<double>(codes.size());
     squares += off * off / static_cast<double>(codes.size());
