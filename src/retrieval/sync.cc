@@ -15,6 +15,7 @@
 
 #include "base/crypto.h"
 #include "base/log.h"
+#include "retrieval/embedding_owners.h"
 
 namespace tenfold::retrieval {
 namespace {
@@ -126,11 +127,28 @@ Sync::Sync(data::Store& store, const IngestOptions& options, workflows::RunConte
 
 Sync::~Sync() = default;
 
+void Sync::ForgetUncommitted() noexcept {
+  try {
+    if (const auto tools = ToolsNow(); tools->cache) store_.Read(system_, [&](data::ReadTx& tx) { ForgetUnowned(tx, *tools->cache); });
+  } catch (const std::exception& e) {
+    Log(LogLevel::kError, "embeddings of a run that failed are forgotten with the next start only", {{"error", e.what()}});
+  }
+}
+
 IngestReport Sync::Run() {
   source_ = options_.open_source(request_.url);
   source_id_ = SourceIdOf(source_->url());
+  struct Guard {
+    Sync& sync;
+    bool armed = true;
+    ~Guard() {
+      if (armed) sync.ForgetUncommitted();
+    }
+  } guard{*this};
   try {
-    return RunUnguarded();
+    auto report = RunUnguarded();
+    guard.armed = false;
+    return report;
   } catch (const Error& e) {
     if (request_.dry_run || (e.code() == Code::kCancelled && ctx_.done())) throw;
     Log(LogLevel::kWarning, "a source was not read to its end", {{"source", source_->url()}, {"error", e.message()}});
@@ -576,7 +594,7 @@ void Sync::Commit(std::unique_ptr<Batch> batch, bool last) {
     must_look_ |= head && work->outcome != Outcome::kRead && work->outcome != Outcome::kSameBytes;
   }
   done_ += static_cast<std::int64_t>(batch->works.size());
-  if (batch->tools->embedder) EmbedAll(ctx_, *batch->tools->embedder, to_embed);
+  EmbedAll(ctx_, *batch->tools, to_embed);
   batch->held = options_.originals->Keep(system_, bytes);
   Settle();
   batch->last = last && !listed_all_;
@@ -658,7 +676,7 @@ void Sync::Settle() {
       work->chunks = MakeChunks(work->document, *batch->tools);
       to_embed.push_back({&work->document, work->chunks});
     }
-    if (batch->tools->embedder) EmbedAll(ctx_, *batch->tools->embedder, to_embed);
+    EmbedAll(ctx_, *batch->tools, to_embed);
     store_.Write(system_, [&](data::WriteTx& tx) { WriteBatch(tx, *batch); });
   }
   batch->held.reset();
