@@ -6,7 +6,6 @@
 #include <optional>
 #include <set>
 
-#include "app/eval_vectors.h"
 #include "app/evaluate.h"
 #include "base/files.h"
 #include "retrieval/index_shard.h"
@@ -73,7 +72,7 @@ struct Collection {
   std::int64_t documents = 0, passages = 0;
 };
 
-Collection IndexCollection(const Context& ctx, const std::filesystem::path& file, const retrieval::GenerationTools& tools, EvalVectors* vectors, const Progress& progress) {
+Collection IndexCollection(const Context& ctx, const std::filesystem::path& file, const retrieval::GenerationTools& tools, const Progress& progress) {
   Collection out{retrieval::IndexShard(tools.embedder ? tools.embedder->dim() : 0, retrieval::Metric::kCosine), {}, 0, 0};
   std::vector<retrieval::IndexRecord> records;
   std::vector<std::string> texts;
@@ -88,11 +87,10 @@ Collection IndexCollection(const Context& ctx, const std::filesystem::path& file
     out.documents += !chunks.empty();
     out.ids.insert(std::move(given.id));
   });
-  if (vectors) {
+  if (tools.embedder) {
     const auto begun = Steady::now();
-    auto made = vectors->Embed(ctx, texts, models::EmbedKind::kPassage, [&](std::size_t done, std::size_t all) {
+    auto made = tools.cache->Embed(ctx, *tools.embedder, texts, models::EmbedKind::kPassage, {}, [&](std::size_t done, std::size_t all) {
       if (all == 0) return progress("vectors of " + std::to_string(texts.size()) + " passages were kept from before\n");
-      if (done % 256 && done != all) return;
       const auto seconds = std::chrono::duration<double>(Steady::now() - begun).count();
       progress("embedded " + std::to_string(done) + " of " + std::to_string(all) + " passages, about " + std::to_string(static_cast<long>(seconds / static_cast<double>(done) * static_cast<double>(all - done))) + " s to go\n");
     });
@@ -199,8 +197,6 @@ RetrievalReport EvaluateRetrieval(Services& on, const Context& ctx, const EvalRe
   if (topics.empty()) throw Error(Code::kFailedPrecondition, "none of the " + std::to_string(all) + " topics has a relevant document; are --topics and --qrels of the same collection?");
   const auto tools = on.generations.LiveTools();
   if (tools.embedder) report.embedder = tools.embedder->name();
-  std::optional<EvalVectors> kept;
-  if (tools.embedder) kept.emplace(on.home / "eval", *tools.embedder);
 
   std::set<std::string, std::less<>> ids;
   std::optional<Collection> collection;
@@ -218,7 +214,7 @@ RetrievalReport EvaluateRetrieval(Services& on, const Context& ctx, const EvalRe
     report.passages = static_cast<std::int64_t>(live.index->chunks());
     ask = [&as, index = live.index](const AskedTopic& topic, const IndexQuery& query) { return index->Search(as(topic).principal(), query); };
   } else {
-    collection.emplace(IndexCollection(ctx, request.documents, tools, kept ? &*kept : nullptr, progress));
+    collection.emplace(IndexCollection(ctx, request.documents, tools, progress));
     ids = collection->ids;
     report.documents = collection->documents;
     report.passages = collection->passages;
@@ -229,12 +225,12 @@ RetrievalReport EvaluateRetrieval(Services& on, const Context& ctx, const EvalRe
   if (report.judged_but_missing) progress(std::to_string(report.judged_but_missing) + " judgements name documents that are not there; they count as not found\n");
 
   std::vector<std::vector<float>> vectors(topics.size());
-  if (kept) {
+  if (tools.embedder) {
     std::vector<std::string> texts;
     for (const auto& topic : topics) texts.push_back(topic.text);
-    vectors = kept->Embed(ctx, texts, models::EmbedKind::kQuery, [](std::size_t, std::size_t) {});
+    vectors = tools.cache->Embed(ctx, *tools.embedder, texts, models::EmbedKind::kQuery, {});
   }
-  auto stages = StagesOf(ask, kept.has_value());
+  auto stages = StagesOf(ask, tools.embedder != nullptr);
   const auto default_stage = stages.size() - 1;
   if (request.documents.empty())
     stages.push_back({"answers", "what the assistant reads: the same, re-ranked by sentences; ten passages", [&](const AskedTopic& topic, const std::vector<float>&, std::size_t) {

@@ -54,7 +54,7 @@ struct RetrievalReport {
 };
 TENFOLD_DESCRIBE(RetrievalReport, (documents), (passages), (topics), (topics_without_judgement), (judged_but_missing), (embedder), (stages), (per_topic))
 
-/// A collection is cut and embedded as the live generation of the home is, indexed in memory and forgotten; its vectors are kept in <home>/eval. Rankings are of documents, each
+/// A collection is cut and embedded as the live generation of the home is, indexed in memory and forgotten; its vectors are kept by Services::embeddings. Rankings are of documents, each
 /// where its best passage stands. Measures at 10 are of a search for ten documents, as somebody who asks sees it, recall@100 of one for a hundred.
 /// Errors: kInvalidArgument (options that do not go together; file and line), kNotFound, kFailedPrecondition (no topic has a relevant document), kCancelled.
 RetrievalReport EvaluateRetrieval(Services& services, const Context& ctx, const EvalRetrievalRequest& request, const std::function<void(std::string_view)>& progress);

@@ -6,7 +6,6 @@
 #include <fstream>
 
 #include "app/commands.h"
-#include "app/eval_vectors.h"
 #include "base/files.h"
 #include "retrieval/passages.h"
 
@@ -174,57 +173,6 @@ TEST_F(EvalRetrieval, AndExplainedSearchAreCommands) {
   EXPECT_EQ(run({"search", "wing", "--filter", "{uri"}), 2);
   EXPECT_NE(err.find("--filter"), std::string::npos);
   EXPECT_EQ(run({"search", "wing", "-k", "101"}), 2);
-}
-
-TEST(EvalVectors, AreMadeOnceAndKept) {
-  const TemporaryFolder folder;
-  const auto ctx = Context::System("test");
-  LetterEmbedder embedder;
-  const std::vector<std::string> texts{"wing", "heat", "wing"};
-  std::size_t made = 9, all = 9;
-  const auto progress = [&](std::size_t m, std::size_t a) { made = m, all = a; };
-  const auto first = EvalVectors(folder.path() / "eval", embedder).Embed(ctx, texts, models::EmbedKind::kPassage, progress);
-  EXPECT_EQ(embedder.embedded, 2);
-  EXPECT_EQ(made, 2u);
-  EXPECT_EQ(first[0], first[2]);
-  EvalVectors again(folder.path() / "eval", embedder);
-  EXPECT_EQ(again.Embed(ctx, texts, models::EmbedKind::kPassage, progress), first);
-  EXPECT_EQ(embedder.embedded, 2);
-  EXPECT_EQ(all, 0u);
-  again.Embed(ctx, texts, models::EmbedKind::kQuery, progress);  // a question's vector may differ from a passage's
-  EXPECT_EQ(embedder.embedded, 4);
-}
-
-TEST(EvalVectors, OfAnInterruptedOrDamagedFileAreMadeAgain) {
-  const TemporaryFolder folder;
-  const auto ctx = Context::System("test");
-  LetterEmbedder embedder;
-  const std::vector<std::string> texts{"wing", "heat"};
-  const auto nothing = [](std::size_t, std::size_t) {};
-  const auto first = EvalVectors(folder.path(), embedder).Embed(ctx, texts, models::EmbedKind::kPassage, nothing);
-  const auto file = std::filesystem::directory_iterator(folder.path())->path();
-  std::filesystem::resize_file(file, std::filesystem::file_size(file) - 5);
-  EXPECT_EQ(EvalVectors(folder.path(), embedder).Embed(ctx, texts, models::EmbedKind::kPassage, nothing), first);
-  EXPECT_EQ(embedder.embedded, 3);
-  {
-    std::fstream damage(file, std::ios::in | std::ios::out | std::ios::binary);
-    damage.seekp(40);
-    damage.write("\xff\xff\xff\xff\xff\xff\xff\xff", 8);  // NaN
-  }
-  EXPECT_EQ(EvalVectors(folder.path(), embedder).Embed(ctx, texts, models::EmbedKind::kPassage, nothing), first);
-  EXPECT_EQ(embedder.embedded, 4);
-}
-
-TEST(EvalVectors, RefuseAPlaceThatIsNoFolder) {
-  const TemporaryFolder folder;
-  LetterEmbedder embedder;
-  WriteFileAtomically(folder.path() / "eval", "a file");
-  try {
-    EvalVectors(folder.path() / "eval", embedder);
-    ADD_FAILURE() << "was not refused";
-  } catch (const Error& e) {
-    EXPECT_EQ(e.code(), Code::kPermissionDenied);
-  }
 }
 
 }  // namespace

@@ -56,18 +56,21 @@ std::filesystem::path ProgramFolder() { return std::filesystem::read_symlink("/p
 
 Services::Services(std::filesystem::path home_folder, const Settings& chosen, WithModels with_models)
     : home(PrepareHome(std::move(home_folder))), settings(chosen), clock(SystemClock()), lock_(home),
-      embedder(with_models == WithModels::kYes ? OpenEmbedder(settings.models.embedder, CacheFolder() / "models", settings.models) : nullptr), generations({[this](const std::string& name) -> std::shared_ptr<models::Embedder> {
+      embedder(with_models == WithModels::kYes ? OpenEmbedder(settings.models.embedder, CacheFolder() / "models", settings.models) : nullptr),
+      embeddings(home / "embeddings", {.bytes_per_model = std::uint64_t{settings.models.embedding_cache_mb} << 20}), embedding_owners(embeddings),
+      generations({[this](const std::string& name) -> std::shared_ptr<models::Embedder> {
                      if (with_models_ == WithModels::kNo || name == "none") return nullptr;
                      return name == settings.models.embedder ? embedder : OpenEmbedder(name, CacheFolder() / "models", settings.models);
                    },
                    settings.models.embedder, ChunkOptionsOf(settings),
-                   [](data::WriteTx& tx, const Context& ctx, std::string_view action, std::string_view target) { security::AppendAudit(tx, ctx, action, target); }}),
+                   [](data::WriteTx& tx, const Context& ctx, std::string_view action, std::string_view target) { security::AppendAudit(tx, ctx, action, target); }, &embeddings}),
       with_models_(with_models) {
   store = OpenStore(settings.data.store, home, AllTables());
   objects = OpenObjectStore(settings.data.objects, home);
   originals = std::make_unique<retrieval::Originals>(*store, *objects);
   is_new = store->commit() == 0;
   store->Follow(generations);
+  store->Follow(embedding_owners);
   collections = std::make_unique<retrieval::Collections>(*store);
   store->Follow(*collections);
   generations.Begin(*store);
@@ -113,6 +116,13 @@ Services::Services(std::filesystem::path home_folder, const Settings& chosen, Wi
   runs->Resume();
   if (embedder && generations.live().index->chunks_without_vector() > 0) runs->Start(system, {"embed", JsonObject{}, ""});
   metrics.SetGauge("tenfold_store_commit", "Newest durable commit.", [this] { return static_cast<double>(store->commit()); });
+  metrics.SetGauge("tenfold_embeddings_found", "Texts whose embedding was kept from before, since the start.", [this] { return static_cast<double>(embeddings.status().found); });
+  metrics.SetGauge("tenfold_embeddings_made", "Texts that a model embedded for the index, since the start.", [this] { return static_cast<double>(embeddings.status().made); });
+  metrics.SetGauge("tenfold_embeddings_kept_bytes", "Bytes of kept embeddings on the disk.", [this] {
+    double bytes = 0;
+    for (const auto& model : embeddings.status().models) bytes += static_cast<double>(model.bytes);
+    return bytes;
+  });
   metrics.SetGauge("tenfold_index_chunks", "Chunks in the search index.", [this] { return static_cast<double>(generations.live().index->chunks()); });
 }
 

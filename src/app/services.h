@@ -13,6 +13,7 @@
 #include "models/generator.h"
 #include "registry/versions.h"
 #include "retrieval/collections.h"
+#include "retrieval/embedding_owners.h"
 #include "retrieval/ingest.h"
 #include "retrieval/originals.h"
 #include "retrieval/retriever.h"
@@ -121,6 +122,8 @@ class Services {
  public:
   Metrics metrics;
   const std::shared_ptr<models::Embedder> embedder;  ///< of the settings: routes questions and serves /v1/embeddings; null without models
+  models::EmbeddingCache embeddings;  ///< in the folder "embeddings"
+  retrieval::EmbeddingOwners embedding_owners;
   retrieval::Generations generations;
   std::unique_ptr<retrieval::Collections> collections;  ///< follows the store, so it outlives it
   std::unique_ptr<data::Store> store;

@@ -38,10 +38,12 @@ struct ModelSettings {
   std::uint32_t threads = 2;
   std::uint32_t context_tokens = 4096;
   std::uint32_t queue = 8;
+  std::uint32_t embedding_cache_mb = 1024;
 };
 TENFOLD_DESCRIBE(ModelSettings, (generator, Doc{"what a new data folder answers with: a model of 'tenfold models list', openai:URL#MODEL, or none"}), (embedder, Doc{"what texts are embedded with, or none"}),
                  (threads, Range{1, 256}, Doc{"CPU threads of a model"}), (context_tokens, Range{512, 131072}, Doc{"longest prompt and answer together"}),
-                 (queue, Range{1, 1024}, Doc{"requests that may wait for a model; further ones get 429"}))
+                 (queue, Range{1, 1024}, Doc{"requests that may wait for a model; further ones get 429"}),
+                 (embedding_cache_mb, Range{0, 1048576}, Doc{"megabytes of embeddings kept on disk for each embedding model, so that no text is embedded twice; 0: none"}))
 
 struct RetrievalSettings {
   std::uint32_t chunk_tokens = 180;

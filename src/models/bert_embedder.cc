@@ -8,6 +8,7 @@
 #include <exception>
 #include <mutex>
 
+#include "base/checksum.h"
 #include "base/executor.h"
 #include "base/files.h"
 #include "base/json.h"
@@ -56,8 +57,12 @@ class Loader {
   }
   std::vector<float> Read(const std::string& name, const std::vector<std::uint64_t>& shape) const {
     if (Shape(name) != shape) throw Error(Code::kInvalidArgument, "tensor '" + name + "' has another shape than the rest of the model");
-    return file_.ReadFloats(prefix_ + name);
+    auto values = file_.ReadFloats(prefix_ + name);
+    checksum_ = QuickChecksum(std::as_bytes(std::span(values)), checksum_);
+    return values;
   }
+  /// Of all that was read.
+  std::uint64_t checksum() const { return checksum_; }
   Norm ReadNorm(const std::string& name, std::size_t width) const { return {Read(name + ".weight", {width}), Read(name + ".bias", {width})}; }
   /// Several matrices with the same input become one, computed in one pass.
   Linear ReadLinear(const std::vector<std::string>& names, std::size_t outputs, std::size_t inputs) const {
@@ -74,6 +79,7 @@ class Loader {
   SafetensorsFile file_;
   std::string prefix_;
   Precision precision_;
+  mutable std::uint64_t checksum_ = 0;
 };
 
 JsonObject ReadConfig(const std::filesystem::path& path) {
@@ -160,6 +166,10 @@ class BertEmbedder final : public Embedder {
       });
     }
     if (layers_.empty()) throw Error(Code::kInvalidArgument, "not a BERT model: it has no layers");
+    const auto vocabulary_text = ReadFile(folder / "vocab.txt", 32u << 20);
+    const auto sum = QuickChecksum(std::as_bytes(std::span(vocabulary_text)), loader.checksum());
+    identity_ = name_ + " " + std::to_string(sum) + (precision_ == Precision::kFloat32 ? " fp32" : precision_ == Precision::kBfloat16 ? " bf16" : " int8") + " heads " + std::to_string(heads_) +
+                (pooling_ == Pooling::kMean ? " mean " : " first ") + std::to_string(max_tokens_);
     helper_count_ = std::max(options.threads, 1u) - 1;
     if (helper_count_ > 0) helpers_ = std::make_unique<ThreadPool>("embed", helper_count_, helper_count_);
   }
@@ -182,6 +192,7 @@ class BertEmbedder final : public Embedder {
   std::uint32_t dim() const override { return static_cast<std::uint32_t>(width_); }
   std::uint32_t max_tokens() const override { return max_tokens_; }
   std::string name() const override { return name_; }
+  std::string identity() const override { return identity_; }
   std::uint32_t CountTokens(std::string_view text) override {
     return static_cast<std::uint32_t>(words_.Encode(text, std::numeric_limits<std::uint32_t>::max()).size());
   }
@@ -307,6 +318,7 @@ class BertEmbedder final : public Embedder {
   }
 
   const std::string name_;
+  std::string identity_;
   const WordPiece words_;
   static constexpr std::size_t kKeptWorkspaces = 16;
   std::size_t width_ = 0, heads_ = 0, inner_ = 0;

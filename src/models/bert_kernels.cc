@@ -9,22 +9,17 @@
 #if defined(__AVX512BF16__) || defined(__AVX512VNNI__) || defined(__AVX2__)
 #include <immintrin.h>
 #endif
-// Without VNNI, AVX2 multiplies bytes best as 16-bit numbers: 16 exact products an instruction where floats have 8. Its byte products lose sums beyond 32,767.
-#if defined(__AVX2__) && !defined(__AVX512F__)
-#define TENFOLD_BYTES_AS_SHORTS 1
-#else
-#define TENFOLD_BYTES_AS_SHORTS 0
-#endif
-
 namespace tenfold::models {
 namespace {
 
 #ifdef __AVX512F__
 constexpr std::size_t kBlockRows = 12;  // 12 rows x 2 registers of sums + 2 of weights: 26 of 32 registers
 #else
-constexpr std::size_t kBlockRows = 3;  // 3 rows x 4 registers: 12 of 16
+constexpr std::size_t kBlockRows = 3;  // 3 rows x 4 registers: 12 of 16; weights are read from memory where they are multiplied
 #endif
 constexpr std::size_t kPanelRegisters = kPanelColumns / kLanes;
+constexpr float kInputSteps = 255;
+constexpr float kWeightSteps = internal::kByteWeightSteps;
 
 constexpr std::size_t RoundUp(std::size_t n, std::size_t to) { return (n + to - 1) / to * to; }
 
@@ -85,13 +80,21 @@ void MultiplyBlock(const float* in, std::size_t in_stride, const float* panel, s
   Sums<kRows> sums(bias, columns);
 #pragma clang loop unroll(disable)
   for (std::size_t i = 0; i < inputs; ++i, panel += kPanelColumns) {
+#ifdef __AVX512F__
     Floats w[kPanelRegisters];
     for (std::size_t j = 0; j < kPanelRegisters; ++j) w[j] = Load(panel + j * kLanes);
+#endif
 #pragma unroll
     for (std::size_t r = 0; r < kRows; ++r) {
       const Floats x = Splat(in[r * in_stride + i]);
 #pragma unroll
-      for (std::size_t j = 0; j < kPanelRegisters; ++j) sums.v[r][j] += x * w[j];
+      for (std::size_t j = 0; j < kPanelRegisters; ++j) {
+#ifdef __AVX512F__
+        sums.v[r][j] += x * w[j];
+#else
+        sums.v[r][j] += x * Load(panel + j * kLanes);  // 12 sums, 4 weights and the input are one register more than there are: weights stay in the first-level cache
+#endif
+      }
       KeepOrder();
     }
   }
@@ -157,6 +160,31 @@ void MultiplyBlockBytes(const std::uint8_t* in, std::size_t in_stride, const std
 #pragma unroll
   for (std::size_t r = 0; r < kRows; ++r)
     for (std::size_t j = 0; j < 2; ++j) sums[r][j] = std::bit_cast<Ints>(v[r][j]);
+#elif defined(__AVX2__) && !defined(__AVX512F__)
+  static_assert(kPanelRegisters == 4);
+  const __m256i ones = _mm256_set1_epi16(1);
+  __m256i v[kRows][4];
+#pragma unroll
+  for (std::size_t r = 0; r < kRows; ++r)
+    for (std::size_t j = 0; j < 4; ++j) v[r][j] = _mm256_setzero_si256();
+#pragma clang loop unroll(disable)
+  for (std::size_t i = 0; i < inputs; i += 4, panel += 4 * kPanelColumns) {
+#pragma unroll
+    for (std::size_t r = 0; r < kRows; ++r) {
+      std::int32_t four = 0;
+      std::memcpy(&four, in + r * in_stride + i, sizeof four);
+      const auto x = _mm256_set1_epi32(four);
+#pragma unroll
+      for (std::size_t j = 0; j < 4; ++j) {
+        const auto pairs = _mm256_maddubs_epi16(x, _mm256_load_si256(reinterpret_cast<const __m256i*>(panel) + j));  // exact: see kByteWeightSteps
+        v[r][j] = _mm256_add_epi32(v[r][j], _mm256_madd_epi16(pairs, ones));
+      }
+      KeepOrder();
+    }
+  }
+#pragma unroll
+  for (std::size_t r = 0; r < kRows; ++r)
+    for (std::size_t j = 0; j < 4; ++j) sums[r][j] = std::bit_cast<Ints>(v[r][j]);
 #else
   alignas(64) std::int32_t plain[kRows * kPanelColumns];
   internal::SumBytes(in, in_stride, kRows, panel, inputs, plain);
@@ -174,45 +202,6 @@ void MultiplyBlockBytes(const std::uint8_t* in, std::size_t in_stride, const std
     std::memcpy(out, result, columns * sizeof(float));
   }
 }
-
-#if TENFOLD_BYTES_AS_SHORTS
-/// The same product with bytes kept as 16-bit numbers, two inputs at a time as in MultiplyBlockHalf. `inputs` is even.
-template <std::size_t kRows>
-void MultiplyBlockShorts(const std::uint16_t* in, std::size_t in_stride, const std::uint16_t* panel, std::size_t inputs, const ByteScales& scales, const float* bias, float* out, std::size_t out_stride,
-                         std::size_t columns) {
-  static_assert(kPanelRegisters == 4);
-  __m256i v[kRows][4];
-#pragma unroll
-  for (std::size_t r = 0; r < kRows; ++r)
-    for (std::size_t j = 0; j < 4; ++j) v[r][j] = _mm256_setzero_si256();
-#pragma clang loop unroll(disable)
-  for (std::size_t i = 0; i < inputs; i += 2, panel += 2 * kPanelColumns) {
-    __m256i w[4];
-#pragma unroll
-    for (std::size_t j = 0; j < 4; ++j) w[j] = _mm256_load_si256(reinterpret_cast<const __m256i*>(panel) + j);
-#pragma unroll
-    for (std::size_t r = 0; r < kRows; ++r) {
-      std::int32_t pair = 0;
-      std::memcpy(&pair, in + r * in_stride + i, sizeof pair);
-      const auto x = _mm256_set1_epi32(pair);
-#pragma unroll
-      for (std::size_t j = 0; j < 4; ++j) v[r][j] = _mm256_add_epi32(v[r][j], _mm256_madd_epi16(x, w[j]));
-      KeepOrder();
-    }
-  }
-  alignas(64) float start[kPanelColumns] = {};
-  if (bias) std::memcpy(start, bias, columns * sizeof(float));
-#pragma unroll
-  for (std::size_t r = 0; r < kRows; ++r, out += out_stride) {
-    Floats result[kPanelRegisters];
-    for (std::size_t j = 0; j < kPanelRegisters; ++j) {
-      const Floats offset = Load(scales.column_sum + j * kLanes) * scales.row_low[r] + Load(start + j * kLanes);
-      result[j] = __builtin_convertvector(std::bit_cast<Ints>(v[r][j]), Floats) * (Load(scales.column_scale + j * kLanes) * scales.row_scale[r]) + offset;
-    }
-    std::memcpy(out, result, columns * sizeof(float));
-  }
-}
-#endif
 
 /// Calls work(integral_constant<rows>) for 1..kBlockRows, so that every row count has its own unrolled loop.
 template <class Work, std::size_t... kIndex>
@@ -279,8 +268,7 @@ PackedMatrix::PackedMatrix(const float* weights, std::size_t outputs, std::size_
   if (precision_ == Precision::kFloat32) floats_ = AlignedBuffer<float>(columns * padded);
   if (precision_ == Precision::kBfloat16) halves_ = AlignedBuffer<std::uint16_t>(columns * padded);
   if (precision_ == Precision::kInt8) {
-    if (TENFOLD_BYTES_AS_SHORTS) halves_ = AlignedBuffer<std::uint16_t>(columns * padded);
-    else bytes_ = AlignedBuffer<std::int8_t>(columns * padded);
+    bytes_ = AlignedBuffer<std::int8_t>(columns * padded);
     scales_.assign(columns, 0);
     sums_.assign(columns, 0);
   }
@@ -288,7 +276,7 @@ PackedMatrix::PackedMatrix(const float* weights, std::size_t outputs, std::size_
     const auto weight = [&](std::size_t i) { return o < outputs && i < inputs ? weights[o * output_stride + i * input_stride] : 0.0f; };
     float largest = 0;
     for (std::size_t i = 0; precision_ == Precision::kInt8 && i < inputs; ++i) largest = std::max(largest, std::abs(weight(i)));
-    const float step = largest > 0 ? largest / 127 : 1;
+    const float step = largest > 0 ? largest / kWeightSteps : 1;
     std::int32_t sum = 0;
     for (std::size_t i = 0; i < padded; ++i) {
       const std::size_t at = (o / kPanelColumns * padded + i / group * group) * kPanelColumns + o % kPanelColumns * group + i % group;
@@ -297,8 +285,7 @@ PackedMatrix::PackedMatrix(const float* weights, std::size_t outputs, std::size_
       if (precision_ != Precision::kInt8) continue;
       const auto byte = static_cast<std::int8_t>(std::lround(weight(i) / step));
       sum += byte;
-      if (TENFOLD_BYTES_AS_SHORTS) halves_.data()[(o / kPanelColumns * padded + i / 2 * 2) * kPanelColumns + o % kPanelColumns * 2 + i % 2] = static_cast<std::uint16_t>(std::int16_t{byte});
-      else bytes_.data()[at] = byte;
+      bytes_.data()[at] = byte;
     }
     if (precision_ != Precision::kInt8) continue;
     scales_[o] = step;
@@ -314,15 +301,14 @@ void Inputs::Prepare(std::size_t rows, std::size_t width, Precision precision) {
   if (precision_ == Precision::kBfloat16) halves_.Need(rows * stride_);
   if (precision_ == Precision::kInt8) {
     bytes_.Need(rows * stride_);
-    if (TENFOLD_BYTES_AS_SHORTS) halves_.Need(rows * stride_);
     scales_.resize(rows);
     lows_.resize(rows);
   }
 }
 
 void Inputs::QuantiseRow(const float* in, std::size_t row, float low, float high) {
-  const float range = high - low, inverse = range > 1e-30f ? 255 / range : 0;
-  scales_[row] = range / 255;
+  const float range = high - low, inverse = range > 1e-30f ? kInputSteps / range : 0;
+  scales_[row] = range / kInputSteps;
   lows_[row] = low;
   std::uint8_t* out = bytes_.data() + row * stride_;
   using Bytes = std::uint8_t __attribute__((vector_size(kLanes)));
@@ -333,7 +319,6 @@ void Inputs::QuantiseRow(const float* in, std::size_t row, float low, float high
   }
   for (; i < width_; ++i) out[i] = static_cast<std::uint8_t>((in[i] - low) * inverse + 0.5f);
   for (; i < RoundUp(width_, 4); ++i) out[i] = 0;
-  if (TENFOLD_BYTES_AS_SHORTS) std::copy_n(out, i, halves_.data() + row * stride_);
 }
 
 void Inputs::Assign(const float* in, std::size_t rows, std::size_t width, std::size_t stride, Precision precision) {
@@ -402,9 +387,6 @@ void Multiply(const Inputs& in, const PackedMatrix& weights, const float* bias, 
       if (weights.precision_ == Precision::kInt8) {
         const std::size_t inputs = RoundUp(weights.inputs_, 4);
         const ByteScales scales{in.scales_.data() + row, in.lows_.data() + row, weights.scales_.data() + first, weights.sums_.data() + first};
-#if TENFOLD_BYTES_AS_SHORTS
-        return MultiplyBlockShorts<kRows>(in.halves_.data() + row * in.stride_, in.stride_, weights.halves_.data() + first * inputs, inputs, scales, panel_bias, to, out_stride, columns);
-#endif
         return MultiplyBlockBytes<kRows>(in.bytes_.data() + row * in.stride_, in.stride_, weights.bytes_.data() + first * inputs, inputs, scales, panel_bias,
                                          to, out_stride, columns);
       }

@@ -12,7 +12,7 @@ namespace tenfold::models {
 enum class Precision : std::uint8_t {
   kFloat32,
   kBfloat16,  ///< rounded to bfloat16: half the bytes, twice the products per cycle where the CPU has AVX512-BF16; elsewhere kFloat32
-  kInt8,      ///< bytes: weights with a scale per output, inputs with a scale and an offset per row; four times the products where it has AVX512-VNNI
+  kInt8,      ///< bytes: weights with a scale per output, inputs with a scale and an offset per row; four times the products where it has AVX512-VNNI. With AVX2 alone weights have seven bits
 };
 /// What this build multiplies fastest in, at a loss too small to matter: kInt8 loses below 0.5 % of nDCG@10 (embed_bench, Cranfield).
 Precision FastestPrecision();
@@ -40,6 +40,15 @@ class AlignedBuffer {
   std::unique_ptr<T, Delete> data_;
   std::size_t size_ = 0;
 };
+
+namespace internal {
+/// A weight is -kByteWeightSteps..kByteWeightSteps. AVX2 without VNNI adds two products of bytes in 16 bits: 2 x 255 x 64 = 32,640 fits, 2 x 255 x 127 does not.
+#if defined(__AVX2__) && !defined(__AVX512VNNI__)
+inline constexpr int kByteWeightSteps = 64;
+#else
+inline constexpr int kByteWeightSteps = 127;
+#endif
+}  // namespace internal
 
 class Inputs;
 

@@ -50,11 +50,12 @@ TEST(BertKernels, ProductsEqualTheirDefinitionInEveryPrecision) {
 /// The plain sums are what a CPU without byte products uses; Multiply must give the very sums they give.
 TEST(BertKernels, ByteSumsAreExact) {
   constexpr std::size_t kInputs = 384, kRows = 5;
+  constexpr int kMost = internal::kByteWeightSteps;
   std::vector<float> in(kRows * kInputs), weights(kPanelColumns * kInputs);
   std::mt19937 random(4);
   for (std::size_t i = 0; i < in.size(); ++i)
-    in[i] = static_cast<float>(i % kInputs == 0 ? 0u : i % kInputs == 1 ? 255u : random() % 256);  // scale 1, offset 0
-  for (std::size_t i = 0; i < weights.size(); ++i) weights[i] = static_cast<float>(i % kInputs == 0 ? 127 : static_cast<int>(random() % 255) - 127);  // step 1
+    in[i] = static_cast<float>(i % kInputs == 2 ? 0u : i % kInputs < 4 ? 255u : random() % 256);  // scale 1, offset 0
+  for (std::size_t i = 0; i < weights.size(); ++i) weights[i] = static_cast<float>(i % kInputs <= 1 ? kMost : static_cast<int>(random() % (2 * kMost + 1)) - kMost);  // step 1
   Inputs prepared;
   prepared.Assign(in.data(), kRows, kInputs, kInputs, Precision::kInt8);
   std::vector<float> out(kRows * kPanelColumns);

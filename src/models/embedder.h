@@ -24,6 +24,8 @@ class Embedder {
   virtual std::uint32_t dim() const = 0;
   virtual std::uint32_t max_tokens() const = 0;
   virtual std::string name() const = 0;
+  /// What the vectors depend on: two embedders of one identity and dim give the same vector for the same text, whenever they were opened. As exact as the back end knows its model.
+  virtual std::string identity() const { return name(); }
   /// Tokens of the text, special tokens included, before any cut.
   virtual std::uint32_t CountTokens(std::string_view text) = 0;
 };

@@ -67,6 +67,7 @@ class Adapted final : public Embedder {
   std::uint32_t dim() const override { return options_.dim ? options_.dim : embedder_->dim(); }
   std::uint32_t max_tokens() const override { return embedder_->max_tokens() - prefix_tokens_; }
   std::string name() const override { return name_; }
+  std::string identity() const override { return name_ + "\n" + embedder_->identity(); }
   std::uint32_t CountTokens(std::string_view text) override { return embedder_->CountTokens(text); }
 
  private:

@@ -1,5 +1,6 @@
 #pragma once
-/// \file Remembers the newest few texts of an embedder: a message is embedded once though routing and search both ask for it.
+/// \file Remembers the newest few texts of an embedder: a message is embedded once though routing and search both ask for it. In memory alone, as questions are nobody's to keep;
+/// what documents say is kept by embedding_cache.h.
 #include <deque>
 #include <memory>
 #include <mutex>
@@ -31,6 +32,7 @@ class RecentEmbeddings : public Embedder {
   std::uint32_t dim() const override { return embedder_->dim(); }
   std::uint32_t max_tokens() const override { return embedder_->max_tokens(); }
   std::string name() const override { return embedder_->name(); }
+  std::string identity() const override { return embedder_->identity(); }
   std::uint32_t CountTokens(std::string_view text) override { return embedder_->CountTokens(text); }
 
  private:

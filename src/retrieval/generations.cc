@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "retrieval/embedding_owners.h"
 #include "retrieval/ranking_metrics.h"
 #include "retrieval/retriever.h"
 #include "retrieval/sync.h"
@@ -145,7 +146,7 @@ OpenIndex Generations::live() const {
 }
 
 GenerationTools Generations::ToolsOf(const Entry& entry) const {
-  GenerationTools tools{entry.row.id, entry.embedder, parts_.chunks, EstimateTokens};
+  GenerationTools tools{entry.row.id, entry.embedder, parts_.chunks, EstimateTokens, parts_.cache};
   if (!entry.row.chunks.is_null()) tools.chunks = FromJson<ChunkOptions>(entry.row.chunks, Unknown::kIgnore);
   if (entry.embedder) {
     tools.count_tokens = [embedder = entry.embedder](std::string_view text) { return embedder->CountTokens(text); };
@@ -298,17 +299,20 @@ workflows::RunFunction Generations::MakeBuild(data::Store& store) {
         }
         std::vector<ToEmbed> to_embed;
         for (std::size_t i = 0; i < documents.size(); ++i) to_embed.push_back({&documents[i], chunks[i]});
-        if (tools.embedder) EmbedAll(run.ctx(), *tools.embedder, to_embed);
+        EmbedAll(run.ctx(), tools, to_embed);
+        bool went = false;
         store.Write(system, [&](data::WriteTx& tx) {
           if (!tx.Get<Generation>(id)) throw Error(Code::kAborted, "the generation '" + id + "' was removed");
           for (std::size_t i = 0; i < documents.size(); ++i) {
             const auto now = tx.Get<Document>(documents[i].id);
             // Edited meanwhile: the next pass takes it as it is then.
+            went = went || !now || now->version != documents[i].version;
             if (!now || now->version != documents[i].version || tx.Get<GenerationDocument>(id + "/" + now->id)) continue;
             for (const auto& chunk : chunks[i]) tx.Put(chunk);
             MarkDone(tx, id, now->id);
           }
         });
+        if (went && tools.cache) store.Read(system, [&](data::ReadTx& tx) { ForgetUnowned(tx, *tools.cache); });
         done += static_cast<std::int64_t>(documents.size());
       } while (!after.empty());
     }

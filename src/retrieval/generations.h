@@ -90,6 +90,7 @@ class Generations : public data::Follower {
     ChunkOptions chunks;   ///< where a generation says nothing
     /// Written in the commit of a switch: who did it.
     std::function<void(data::WriteTx&, const Context&, std::string_view action, std::string_view target)> audit;
+    models::EmbeddingCache* cache = nullptr;  ///< of what all of them embed; may be null, must outlive them
   };
   explicit Generations(Parts parts);
   std::string name() const override { return "generations"; }

@@ -66,7 +66,7 @@ class GenerationsTest : public testing::Test {
     const auto tools = generations_->LiveTools();
     const Document document{id, "s", "help/" + id, id, "public", "text/plain", "", text, version, 0};
     auto chunks = MakeChunks(document, tools);
-    EmbedChunks(ctx_, *tools.embedder, document, chunks);
+    EmbedChunks(ctx_, tools, document, chunks);
     store_->Write(ctx_, [&](data::WriteTx& tx) {
       Generations::CheckLive(tx, tools.id);
       tx.Delete<Document>(id);

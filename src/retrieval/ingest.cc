@@ -1,6 +1,7 @@
 #include "retrieval/ingest.h"
 
 #include "base/crypto.h"
+#include "retrieval/embedding_owners.h"
 #include "retrieval/retriever.h"
 #include "retrieval/stored_file.h"
 #include "retrieval/sync.h"
@@ -22,11 +23,14 @@ workflows::RunFunction MakeEmbedMissing(data::Store& store, std::function<Genera
       auto chunks = store.Read(system, [&](data::ReadTx& tx) { return tx.Find<Chunk>(data::Where("document", document.id)); });
       std::erase_if(chunks, [&](const Chunk& chunk) { return chunk.embedding.size() == tools.embedder->dim() || (chunk.generation.empty() ? kFirstGeneration : chunk.generation) != tools.id; });
       if (chunks.empty()) continue;
-      EmbedChunks(run.ctx(), *tools.embedder, document, chunks);
+      EmbedChunks(run.ctx(), tools, document, chunks);
+      bool went = false;
       store.Write(system, [&](data::WriteTx& tx) {
         for (const auto& chunk : chunks)
-          if (tx.Get<Chunk>(chunk.id)) tx.Put(chunk);  // unless it went meanwhile
+          if (tx.Get<Chunk>(chunk.id)) tx.Put(chunk);
+          else went = true;  // meanwhile
       });
+      if (went && tools.cache) store.Read(system, [&](data::ReadTx& tx) { ForgetUnowned(tx, *tools.cache); });
       done += static_cast<std::int64_t>(chunks.size());
     }
     return JsonObject{{"chunks", done}};

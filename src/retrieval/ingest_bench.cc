@@ -120,6 +120,12 @@ int main(int argc, char** argv) {
   runs.Resume();
   const auto ctx = Context::System("bench");
   const auto sync = [&](const char* what) {
+    const auto cpu = [] {
+      rusage used{};
+      ::getrusage(RUSAGE_SELF, &used);
+      return static_cast<double>(used.ru_utime.tv_sec + used.ru_stime.tv_sec) + static_cast<double>(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
+    };
+    const auto cpu_before = cpu();
     const auto begun = Steady::now();
     const auto run = runs.Await(ctx, runs.Start(ctx, {"ingest", ToJson(retrieval::IngestRequest{.url = "folder:" + root.string(), .label = "public"}), ""}));
     if (run.state != workflows::RunState::kFinished) return std::printf("%s: %s\n", what, run.error.c_str()), void();
@@ -127,9 +133,9 @@ int main(int argc, char** argv) {
     const auto report = FromJson<retrieval::IngestReport>(run.output);
     rusage usage{};
     ::getrusage(RUSAGE_SELF, &usage);
-    std::printf("%-28s %8.2f s %8.0f documents/s   %lld added, %lld changed, %lld unchanged, %lld chunks; peak memory %ld MB\n", what, seconds, files / seconds,
+    std::printf("%-28s %8.2f s %8.0f documents/s   %lld added, %lld changed, %lld unchanged, %lld chunks; %.1f s of CPU, peak memory %ld MB\n", what, seconds, files / seconds,
                 static_cast<long long>(report.added), static_cast<long long>(report.changed), static_cast<long long>(report.unchanged),
-                static_cast<long long>(report.chunks), usage.ru_maxrss / 1024);
+                static_cast<long long>(report.chunks), cpu() - cpu_before, usage.ru_maxrss / 1024);
   };
   std::this_thread::sleep_for(std::chrono::seconds(4));  // the files rest: their times tell them apart
   sync("first sync");

@@ -1,5 +1,6 @@
 #include "retrieval/passages.h"
 
+#include "retrieval/embedding_owners.h"
 #include "retrieval/retriever.h"
 
 namespace tenfold::retrieval {
@@ -22,18 +23,22 @@ std::vector<Chunk> MakeChunks(const Document& document, const GenerationTools& t
   return out;
 }
 
-void EmbedAll(const Context& ctx, models::Embedder& embedder, std::span<const ToEmbed> documents) {
+void EmbedAll(const Context& ctx, const GenerationTools& tools, std::span<const ToEmbed> documents) {
+  if (!tools.embedder) return;
   std::vector<std::string> texts;
+  std::vector<models::TextOwner> owners;
   std::vector<std::size_t> counts;
-  for (const auto& [document, chunks] : documents)
+  for (const auto& [document, chunks] : documents) {
     for (const auto& chunk : chunks) {
       texts.push_back(TextToEmbed(document->title, chunk.heading, chunk.context.empty() ? chunk.text : chunk.context + "\n" + chunk.text));
       const auto sentences = ReadSentences(document->text, static_cast<std::size_t>(chunk.begin_byte), static_cast<std::size_t>(chunk.end_byte));
       for (const auto& sentence : sentences) texts.push_back(TextToEmbed(document->title, chunk.heading, sentence.text));
       counts.push_back(sentences.size());
     }
+    owners.resize(texts.size(), OwnerOf(document->id, document->version));
+  }
   if (texts.empty()) return;
-  auto vectors = embedder.Embed(ctx, texts, models::EmbedKind::kPassage);
+  auto vectors = tools.cache ? tools.cache->Embed(ctx, *tools.embedder, texts, models::EmbedKind::kPassage, owners) : tools.embedder->Embed(ctx, texts, models::EmbedKind::kPassage);
   std::size_t next = 0, at = 0;
   for (const auto& [document, chunks] : documents)
     for (auto& chunk : chunks) {
@@ -43,9 +48,9 @@ void EmbedAll(const Context& ctx, models::Embedder& embedder, std::span<const To
     }
 }
 
-void EmbedChunks(const Context& ctx, models::Embedder& embedder, const Document& document, std::span<Chunk> chunks) {
+void EmbedChunks(const Context& ctx, const GenerationTools& tools, const Document& document, std::span<Chunk> chunks) {
   const ToEmbed one{&document, chunks};
-  EmbedAll(ctx, embedder, {&one, 1});
+  EmbedAll(ctx, tools, {&one, 1});
 }
 
 }  // namespace tenfold::retrieval

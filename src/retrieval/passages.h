@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "models/embedder.h"
+#include "models/embedding_cache.h"
 #include "retrieval/chunker.h"
 #include "retrieval/document.h"
 
@@ -18,6 +19,7 @@ struct GenerationTools {
   std::shared_ptr<models::Embedder> embedder = nullptr;  ///< null: words alone
   ChunkOptions chunks = {};
   CountTokens count_tokens = EstimateTokens;  ///< safe from any thread
+  models::EmbeddingCache* cache = nullptr;    ///< null: every text is embedded anew
 };
 
 /// The passages of a document, not embedded, none longer than the embedder reads.
@@ -27,9 +29,10 @@ struct ToEmbed {
   const Document* document;
   std::span<Chunk> chunks;
 };
-/// Fills `embedding` and `sentences` of passages of many documents in one call of the embedder.
-void EmbedAll(const Context& ctx, models::Embedder& embedder, std::span<const ToEmbed> documents);
+/// Fills `embedding` and `sentences` of passages of many documents, from the cache where it has them; nothing without an embedder. What is then not committed with its document is
+/// forgotten with ForgetUnowned().
+void EmbedAll(const Context& ctx, const GenerationTools& tools, std::span<const ToEmbed> documents);
 /// The same for one.
-void EmbedChunks(const Context& ctx, models::Embedder& embedder, const Document& document, std::span<Chunk> chunks);
+void EmbedChunks(const Context& ctx, const GenerationTools& tools, const Document& document, std::span<Chunk> chunks);
 
 }  // namespace tenfold::retrieval

@@ -45,6 +45,8 @@ class Sync {
   struct Batch;
 
   IngestReport RunUnguarded();
+  /// What was embedded for a batch that no commit holds: the cache must not know texts that the store does not.
+  void ForgetUncommitted() noexcept;
   /// Makes this run the one that reads the source; decides what is listed and from where.
   void Begin();
   void StartListing(data::WriteTx& tx, std::string from);
