@@ -13,6 +13,7 @@
 #include "data/sources/s3.h"
 #include "data/sources/web.h"
 #include "models/bert_embedder.h"
+#include "models/bert_reranker.h"
 #include "models/catalog.h"
 #include "models/embedder_url.h"
 #include "models/llama_generator.h"
@@ -20,6 +21,7 @@
 #include "models/openai_backend.h"
 #include "models/recent_embeddings.h"
 #include "models/remote_embedder.h"
+#include "models/remote_reranker.h"
 #include "retrieval/backends/pinecone.h"
 #include "retrieval/backends/postgresql.h"
 #include "retrieval/backends/weaviate.h"
@@ -176,6 +178,23 @@ constexpr Backend<OpenGeneratorFunction> kGenerators[] = {
     {"catalog", OpenCatalogGenerator, "a model of 'tenfold models list' on llama.cpp; the default scheme"},
     {"openai", OpenRemoteGenerator, "openai:https://host/v1#model, key in $OPENAI_API_KEY"},
 };
+std::unique_ptr<models::Reranker> OpenFolderReranker(std::string_view url, const std::filesystem::path&) { return models::OpenBertReranker(std::filesystem::path(url.substr(url.find(':') + 1))); }
+std::unique_ptr<models::Reranker> OpenCacheReranker(std::string_view url, const std::filesystem::path& models) {
+  const auto folder = models / std::filesystem::path(url.substr(url.find(':') + 1)).filename();
+  if (!std::filesystem::exists(folder)) throw Error(Code::kNotFound, "there is no re-ranking model '" + folder.string() + "'; put the model's folder there, or name it with file:FOLDER", "retrieval.reranker");
+  return models::OpenBertReranker(folder);
+}
+std::unique_ptr<models::Reranker> OpenServedReranker(std::string_view url, const std::filesystem::path&) {
+  return models::OpenRemoteReranker(url, url.starts_with("cohere:") ? KeyFromEnvironment({"COHERE_API_KEY", "CO_API_KEY"}) : url.starts_with("jina:") ? KeyFromEnvironment({"JINA_API_KEY"}) : KeyFromEnvironment({"TEI_API_KEY"}));
+}
+using OpenRerankerFunction = std::unique_ptr<models::Reranker> (*)(std::string_view url, const std::filesystem::path& models);
+constexpr Backend<OpenRerankerFunction> kRerankers[] = {
+    {"file", OpenFolderReranker, "file:/folder of a BERT cross-encoder as Hugging Face lays it out"},
+    {"catalog", OpenCacheReranker, "the name of such a folder in the cache of models; the default scheme"},
+    {"cohere", OpenServedReranker, "cohere:model, key in $COHERE_API_KEY"},
+    {"jina", OpenServedReranker, "jina:model, or jina:http://host:port/v1#model of vLLM and whoever speaks like them; key in $JINA_API_KEY"},
+    {"tei", OpenServedReranker, "tei:http://host:port of text-embeddings-inference; key in $TEI_API_KEY"},
+};
 // A colon may also stand in the options: "model?query_prefix=query: ".
 std::string WithScheme(std::string_view name) { return name.substr(0, name.find('?')).find(':') == std::string_view::npos ? "catalog:" + std::string(name) : std::string(name); }
 std::string_view WithoutCatalog(std::string_view url) { return url.starts_with("catalog:") ? url.substr(8) : url; }
@@ -186,6 +205,12 @@ std::unique_ptr<models::Embedder> OpenEmbedder(std::string_view name, const std:
   if (name == "none") return nullptr;
   const auto url = WithScheme(name);
   return std::make_unique<models::RecentEmbeddings>(FindBackend(kEmbedders, url, "embedder", "models.embedder").open(WithoutCatalog(url), models, settings));
+}
+
+std::unique_ptr<models::Reranker> OpenReranker(std::string_view name, const std::filesystem::path& models) {
+  if (name == "none" || name.empty()) return nullptr;
+  const auto url = WithScheme(name);
+  return FindBackend(kRerankers, url, "re-ranker", "retrieval.reranker").open(url, models);
 }
 
 std::unique_ptr<models::Generator> OpenGenerator(std::string_view name, const std::filesystem::path& models, const ModelSettings& settings) {

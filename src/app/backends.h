@@ -11,6 +11,7 @@
 #include "data/store.h"
 #include "models/embedder.h"
 #include "models/generator.h"
+#include "models/reranker.h"
 #include "retrieval/search_index.h"
 
 namespace tenfold::app {
@@ -27,6 +28,10 @@ std::unique_ptr<data::Source> OpenSource(std::string_view url, const data::Sourc
 std::unique_ptr<models::Embedder> OpenEmbedder(std::string_view name, const std::filesystem::path& models, const ModelSettings& settings);
 /// The same for generators. Errors: also kDataLoss, kResourceExhausted (memory).
 std::unique_ptr<models::Generator> OpenGenerator(std::string_view name, const std::filesystem::path& models, const ModelSettings& settings);
+
+/// "file:<folder>" of a BERT cross-encoder, the name of such a folder below `models`, a cohere:, jina: or tei: URL (models/remote_reranker.h), or "none" (null).
+/// Errors: kNotFound, kDataLoss, kInvalidArgument (scheme, URL, a model of another kind). A server is asked for the first time with the first question.
+std::unique_ptr<models::Reranker> OpenReranker(std::string_view url, const std::filesystem::path& models);
 
 /// A search index outside this program: "postgresql://…?table=…" (pgvector), "weaviate:http://…/Class", "pinecone:NAME"; docs/backends/ has a page for each. Keys come from
 /// $PGPASSWORD, $WEAVIATE_API_KEY and $PINECONE_API_KEY. Errors: kInvalidArgument (scheme, URL, dimension or metric of what is there), kUnauthenticated, kUnavailable.

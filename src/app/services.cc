@@ -76,7 +76,9 @@ Services::Services(std::filesystem::path home_folder, const Settings& chosen, Wi
   accounts = std::make_unique<security::Accounts>(*store, clock);
   const auto audit = [](data::WriteTx& tx, const Context& ctx, std::string_view action, std::string_view target) { security::AppendAudit(tx, ctx, action, target); };
   registry = std::make_unique<registry::Registry>(*store, audit);
-  retriever = std::make_unique<retrieval::Retriever>(*store, [this] { return generations.live(); });
+  retrieval::HeadReranking reranking{.model = nullptr, .passages = settings.retrieval.rerank_passages, .limit = std::chrono::milliseconds(settings.retrieval.rerank_ms)};
+  if (with_models == WithModels::kYes) reranking.model = OpenReranker(settings.retrieval.reranker, CacheFolder() / "models");
+  retriever = std::make_unique<retrieval::Retriever>(*store, [this] { return generations.live(); }, std::move(reranking));
   tools.push_back(agents::MakeGetOrder(*store));
   tools.push_back(agents::MakeOpenTicket(audit));
   router = std::make_unique<agents::Router>(tools, embedder.get());
@@ -167,7 +169,8 @@ SearchResponse Services::Search(const Context& ctx, const SearchRequest& request
   SearchResponse response;
   response.facets = std::move(found.facets);
   response.commit = static_cast<std::uint64_t>(found.commit);
-  if (request.explain) response.explanation = SearchExplanation{found.readable, found.allowed, std::move(found.candidates)};
+  if (request.explain) response.explanation = SearchExplanation{found.readable, found.allowed, std::move(found.candidates), std::move(found.reranker)};
+  if (!found.notice.empty()) response.notice = std::move(found.notice);
   for (auto& passage : found.passages) response.hits.push_back({std::move(passage.text), passage.score, {passage.document, passage.uri, passage.title}, {passage.begin, passage.end}});
   return response;
 }

@@ -79,16 +79,18 @@ struct SearchExplanation {
   std::int64_t readable = 0;  ///< passages that the caller may read
   std::int64_t allowed = 0;   ///< of them those that the filter lets through: nothing else is a candidate
   std::vector<retrieval::ExplainedCandidate> candidates;  ///< in the order of the list
+  std::string reranker = {};  ///< the model that re-ranked its head; empty: none
 };
-TENFOLD_DESCRIBE(SearchExplanation, (readable), (allowed), (candidates))
+TENFOLD_DESCRIBE(SearchExplanation, (readable), (allowed), (candidates), (reranker))
 
 struct SearchResponse {
   std::vector<Passage> hits;
   std::map<std::string, std::vector<retrieval::FacetCount>> facets;
   std::uint64_t commit = 0;
   std::optional<SearchExplanation> explanation = {};  ///< with SearchRequest::explain
+  std::optional<std::string> notice = {};  ///< why this was found otherwise than the settings say, such as a re-ranking model that did not answer
 };
-TENFOLD_DESCRIBE(SearchResponse, (hits), (facets), (commit), (explanation))
+TENFOLD_DESCRIBE(SearchResponse, (hits), (facets), (commit), (explanation), (notice))
 
 enum class WithModels : std::uint8_t { kNo, kYes };
 

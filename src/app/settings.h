@@ -45,8 +45,13 @@ TENFOLD_DESCRIBE(ModelSettings, (generator, Doc{"what a new data folder answers 
 
 struct RetrievalSettings {
   std::uint32_t chunk_tokens = 180;
+  std::string reranker = "none";
+  std::uint32_t rerank_passages = 20;
+  std::uint32_t rerank_ms = 800;
 };
-TENFOLD_DESCRIBE(RetrievalSettings, (chunk_tokens, Range{32, 512}, Doc{"largest passage"}))
+TENFOLD_DESCRIBE(RetrievalSettings, (chunk_tokens, Range{32, 512}, Doc{"largest passage"}),
+                 (reranker, Doc{"a model that re-ranks the first passages: file:FOLDER of a BERT cross-encoder, cohere:MODEL, jina:URL#MODEL (also vLLM), tei:URL, or none"}),
+                 (rerank_passages, Range{2, 200}, Doc{"how many of the first passages it reads"}), (rerank_ms, Range{10, 60000}, Doc{"how long it may take; then the order of the search stands"}))
 
 struct WorkflowSettings {
   std::uint32_t threads = 4;
