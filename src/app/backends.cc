@@ -77,8 +77,10 @@ std::string FromEnvironment(const char* name) {
 std::unique_ptr<retrieval::SearchIndex> OpenPostgresql(const Context& ctx, std::string_view rest, std::size_t dim, retrieval::Metric metric) { return retrieval::OpenPostgresqlIndex(ctx, rest, {dim, metric, FromEnvironment("PGPASSWORD")}); }
 std::unique_ptr<retrieval::SearchIndex> OpenWeaviate(const Context& ctx, std::string_view rest, std::size_t dim, retrieval::Metric metric) { return retrieval::OpenWeaviateIndex(ctx, rest, {dim, metric, FromEnvironment("WEAVIATE_API_KEY")}); }
 std::unique_ptr<retrieval::SearchIndex> OpenPinecone(const Context& ctx, std::string_view rest, std::size_t dim, retrieval::Metric metric) { return retrieval::OpenPineconeIndex(ctx, rest, {dim, metric, FromEnvironment("PINECONE_API_KEY")}); }
+std::unique_ptr<retrieval::SearchIndex> OpenEmbedded(const Context&, std::string_view, std::size_t, retrieval::Metric) { throw Error(Code::kInvalidArgument, "embedded: is for commands that act on a data folder", "index"); }
 using OpenSearchIndexFunction = std::unique_ptr<retrieval::SearchIndex> (*)(const Context& ctx, std::string_view rest, std::size_t dim, retrieval::Metric metric);
 constexpr Backend<OpenSearchIndexFunction> kSearchIndexes[] = {
+    {"embedded", OpenEmbedded, "embedded:NAME: a collection of a data folder that no server holds"},
     {"postgresql", OpenPostgresql, "postgresql://user@host/database?table=…: a table with pgvector, password in $PGPASSWORD"},
     {"weaviate", OpenWeaviate, "weaviate:http://host:port/Class, key in $WEAVIATE_API_KEY"},
     {"pinecone", OpenPinecone, "pinecone:NAME or pinecone:https://host: an index that is there, key in $PINECONE_API_KEY"},
@@ -86,9 +88,12 @@ constexpr Backend<OpenSearchIndexFunction> kSearchIndexes[] = {
 
 }  // namespace
 
-std::unique_ptr<retrieval::SearchIndex> OpenSearchIndex(const Context& ctx, std::string_view url, std::size_t dim, retrieval::Metric metric) {
+std::unique_ptr<retrieval::SearchIndex> OpenSearchIndex(const Context& ctx, std::string_view url, std::optional<std::size_t> dim, std::optional<retrieval::Metric> metric, const OpenEmbeddedIndex& embedded) {
   const auto& backend = FindBackend(kSearchIndexes, url, "search index", "index");
-  return backend.open(ctx, url.substr(std::min(url.size(), backend.scheme.size() + 1)), dim, metric);
+  const auto rest = url.substr(std::min(url.size(), backend.scheme.size() + 1));
+  if (backend.scheme == "embedded" && embedded) return embedded(ctx, rest, dim, metric);
+  if (!dim) throw Error(Code::kInvalidArgument, "how many dimensions the vectors of '" + std::string(url) + "' have must be said: --dim", "dim");
+  return backend.open(ctx, rest, *dim, metric.value_or(retrieval::Metric::kCosine));
 }
 
 std::unique_ptr<data::ObjectStore> OpenObjectStore(std::string_view url, const std::filesystem::path& home) {

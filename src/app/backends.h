@@ -1,7 +1,9 @@
 #pragma once
 /// \file Every replaceable part by the scheme of its URL, in one list to be read top to bottom.
 #include <filesystem>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -33,8 +35,11 @@ std::unique_ptr<models::Generator> OpenGenerator(std::string_view name, const st
 /// Errors: kNotFound, kDataLoss, kInvalidArgument (scheme, URL, a model of another kind). A server is asked for the first time with the first question.
 std::unique_ptr<models::Reranker> OpenReranker(std::string_view url, const std::filesystem::path& models);
 
-/// A search index outside this program: "postgresql://…?table=…" (pgvector), "weaviate:http://…/Class", "pinecone:NAME"; docs/backends/ has a page for each. Keys come from
-/// $PGPASSWORD, $WEAVIATE_API_KEY and $PINECONE_API_KEY. Errors: kInvalidArgument (scheme, URL, dimension or metric of what is there), kUnauthenticated, kUnavailable.
-std::unique_ptr<retrieval::SearchIndex> OpenSearchIndex(const Context& ctx, std::string_view url, std::size_t dim, retrieval::Metric metric);
+/// How `embedded:NAME` is opened: by who holds the data folder it is in.
+using OpenEmbeddedIndex = std::function<std::unique_ptr<retrieval::SearchIndex>(const Context& ctx, std::string_view name, std::optional<std::size_t> dim, std::optional<retrieval::Metric> metric)>;
+/// "postgresql://…?table=…" (pgvector), "weaviate:http://…/Class", "pinecone:NAME", or "embedded:NAME", a collection of a data folder; docs/backends/ has a page for each. Keys come from
+/// $PGPASSWORD, $WEAVIATE_API_KEY and $PINECONE_API_KEY. Without `metric` cosine, or what an embedded one has. Errors: kInvalidArgument (scheme, URL, dimension or metric of what is
+/// there, no `dim` for an index outside, `embedded:` where there is no data folder), kUnauthenticated, kUnavailable.
+std::unique_ptr<retrieval::SearchIndex> OpenSearchIndex(const Context& ctx, std::string_view url, std::optional<std::size_t> dim, std::optional<retrieval::Metric> metric, const OpenEmbeddedIndex& embedded = {});
 
 }  // namespace tenfold::app

@@ -12,14 +12,6 @@
 namespace tenfold::app {
 namespace {
 
-std::vector<data::Table> AllTables() {
-  std::vector<data::Table> tables;
-  for (auto part : {security::Accounts::Tables(), workflows::Runs::Tables(), retrieval::IngestTables(), retrieval::Collections::Tables(), retrieval::VectorStores::Tables(), monitoring::AnswerTables(), agents::Assistant::Tables(), registry::Registry::Tables(),
-                    std::vector{data::TableOf<data::Record>()}})
-    for (auto& table : part) tables.push_back(std::move(table));
-  return tables;
-}
-
 retrieval::ChunkOptions ChunkOptionsOf(const Settings& settings) {
   retrieval::ChunkOptions options;
   options.max_tokens = settings.retrieval.chunk_tokens;
@@ -35,6 +27,14 @@ std::filesystem::path PrepareHome(std::filesystem::path home) {
 }
 
 }  // namespace
+
+std::vector<data::Table> AllTables() {
+  std::vector<data::Table> tables;
+  for (auto part : {security::Accounts::Tables(), workflows::Runs::Tables(), retrieval::IngestTables(), retrieval::Collections::Tables(), retrieval::VectorStores::Tables(), monitoring::AnswerTables(), agents::Assistant::Tables(), registry::Registry::Tables(),
+                    std::vector{data::TableOf<data::Record>()}})
+    for (auto& table : part) tables.push_back(std::move(table));
+  return tables;
+}
 
 HomeLock::HomeLock(const std::filesystem::path& home) : fd_(::open((home / "lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)) {
   if (fd_ < 0) throw Error(Code::kPermissionDenied, "lock data folder '" + home.string() + "': cannot write there");

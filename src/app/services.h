@@ -25,6 +25,9 @@
 
 namespace tenfold::app {
 
+/// Every table that the store of a data folder has.
+std::vector<data::Table> AllTables();
+
 /// Holds the data folder against a second process while it lives.
 class HomeLock {
  public:
