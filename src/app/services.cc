@@ -18,6 +18,18 @@ retrieval::ChunkOptions ChunkOptionsOf(const Settings& settings) {
   return options;
 }
 
+std::shared_ptr<retrieval::SearchIndex> OpenEngine(const Context& ctx, const std::string& url, std::size_t dim) { return OpenSearchIndex(ctx, url, dim, retrieval::Metric::kCosine); }
+
+/// What the index was made with is not changed by a setting: another is built beside it.
+void WarnOfOtherSettings(const retrieval::Generation& live, const Settings& settings, WithModels with_models) {
+  const auto warn = [&](std::string_view setting, const std::string& has, const std::string& says, std::string_view option) {
+    if (has != says) Log(LogLevel::kWarning, "the index is made with another " + std::string(setting) + "; build one with 'tenfold generations create " + std::string(option) + " …', then switch", {{"generation", live.id}, {"index", has}, {"setting", says}});
+  };
+  if (with_models == WithModels::kYes) warn("embedder than models.embedder", live.embedder, settings.models.embedder, "--embedder");
+  warn("language than retrieval.language", std::string(AsView(ToJson(live.language).get_string())), std::string(AsView(ToJson(settings.retrieval.language).get_string())), "--language");
+  warn("engine than retrieval.index", live.index.empty() ? "embedded:" : live.index, settings.retrieval.index.empty() ? "embedded:" : settings.retrieval.index, "--index");
+}
+
 std::filesystem::path PrepareHome(std::filesystem::path home) {
   std::error_code error;
   std::filesystem::create_directories(home, error);
@@ -61,7 +73,8 @@ Services::Services(std::filesystem::path home_folder, const Settings& chosen, Wi
                      return name == settings.models.embedder ? embedder : OpenEmbedder(name, CacheFolder() / "models", settings.models);
                    },
                    settings.models.embedder, ChunkOptionsOf(settings),
-                   [](data::WriteTx& tx, const Context& ctx, std::string_view action, std::string_view target) { security::AppendAudit(tx, ctx, action, target); }}),
+                   [](data::WriteTx& tx, const Context& ctx, std::string_view action, std::string_view target) { security::AppendAudit(tx, ctx, action, target); },
+                   settings.retrieval.language, settings.retrieval.index, settings.retrieval.index_fallback == "words", OpenEngine}),
       with_models_(with_models) {
   store = OpenStore(settings.data.store, home, AllTables());
   objects = OpenObjectStore(settings.data.objects, home);
@@ -70,9 +83,12 @@ Services::Services(std::filesystem::path home_folder, const Settings& chosen, Wi
   store->Follow(generations);
   collections = std::make_unique<retrieval::Collections>(*store);
   store->Follow(*collections);
+  if (const auto& fallback = settings.retrieval.index_fallback; fallback != "none" && fallback != "words") throw Error(Code::kInvalidArgument, "retrieval.index_fallback: must be 'none' or 'words', not '" + fallback + "'", "retrieval.index_fallback");
   generations.Begin(*store);
-  if (const auto live = generations.live().generation; with_models == WithModels::kYes && generations.EmbedderOf(live) != settings.models.embedder)
-    Log(LogLevel::kWarning, "the index is made with another embedder than models.embedder; build one with 'tenfold generations create --embedder NAME', then switch", {{"generation", live}, {"index", generations.EmbedderOf(live)}, {"setting", settings.models.embedder}});
+  index_delivery = std::make_unique<retrieval::IndexDelivery>(*store, retrieval::IndexDelivery::Parts{[this] { return generations.Engines(); }, OpenEngine});
+  store->Follow(*index_delivery);
+  index_delivery->Start();
+  WarnOfOtherSettings(generations.Describe(generations.live().generation), settings, with_models);
   accounts = std::make_unique<security::Accounts>(*store, clock);
   const auto audit = [](data::WriteTx& tx, const Context& ctx, std::string_view action, std::string_view target) { security::AppendAudit(tx, ctx, action, target); };
   registry = std::make_unique<registry::Registry>(*store, audit);
@@ -120,6 +136,8 @@ Services::Services(std::filesystem::path home_folder, const Settings& chosen, Wi
 
 Services::~Services() {
   runs.reset();
+  // Whoever waits for a command that wrote finds it in the engine as well, if that answers.
+  if (index_delivery) index_delivery->Stop(std::chrono::seconds(5));
   // The store's writer calls its followers; it ends before they do.
   store.reset();
 }

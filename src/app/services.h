@@ -17,6 +17,7 @@
 #include "retrieval/originals.h"
 #include "retrieval/retriever.h"
 #include "retrieval/generations.h"
+#include "retrieval/index_delivery.h"
 #include "retrieval/vector_stores.h"
 #include "security/accounts.h"
 #include "security/jwt.h"
@@ -128,6 +129,7 @@ class Services {
   const std::shared_ptr<models::Embedder> embedder;  ///< of the settings: routes questions and serves /v1/embeddings; null without models
   retrieval::Generations generations;
   std::unique_ptr<retrieval::Collections> collections;  ///< follows the store, so it outlives it
+  std::unique_ptr<retrieval::IndexDelivery> index_delivery;  ///< the same
   std::unique_ptr<data::Store> store;
   std::unique_ptr<data::ObjectStore> objects;
   std::unique_ptr<retrieval::Originals> originals;

@@ -17,7 +17,7 @@ IndexRecord RecordOf(const Chunk& chunk, const std::string& label, const std::st
   return {chunk.id, chunk.document, label, title, chunk.heading, chunk.context.empty() ? chunk.text : chunk.context + "\n" + chunk.text, chunk.embedding, metadata};
 }
 
-ChunkIndex::ChunkIndex(std::size_t dim, std::string generation) : generation_(std::move(generation)), shard_(dim, Metric::kCosine) {}
+ChunkIndex::ChunkIndex(std::size_t dim, std::string generation, Language language) : generation_(std::move(generation)), language_(language), shard_(dim, Metric::kCosine, language) {}
 
 data::Commit ChunkIndex::commit() const {
   const std::shared_lock lock(mutex_);

@@ -8,6 +8,7 @@
 #include "models/embedder.h"
 #include "retrieval/chunker.h"
 #include "retrieval/document.h"
+#include "retrieval/tokenize.h"
 
 namespace tenfold::retrieval {
 
@@ -18,6 +19,7 @@ struct GenerationTools {
   std::shared_ptr<models::Embedder> embedder = nullptr;  ///< null: words alone
   ChunkOptions chunks = {};
   CountTokens count_tokens = EstimateTokens;  ///< safe from any thread
+  Language language = Language::kEnglish;     ///< of the word index
 };
 
 /// The passages of a document, not embedded, none longer than the embedder reads.

@@ -17,13 +17,16 @@ namespace {
 
 // What failed just now will likely fail again, and each try costs its time limit.
 constexpr std::chrono::seconds kPauseAfterFailure{10};
+// Searches of one question whose hits were partly gone from the store, and the deepest that an index is asked.
+constexpr int kMostRounds = 3;
+constexpr std::size_t kMostHits = 10'000;
 
 /// A question's words, at most 64, and which of them a text holds, as bits.
 class QuestionWords {
  public:
-  QuestionWords(std::string_view question, const ChunkIndex& index) {
+  QuestionWords(std::string_view question, const PassageIndex& index) : language_(index.language()) {
     std::set<std::string> words;
-    ForEachWord(question, [&](std::string_view word) { words.emplace(word); });
+    ForEachWord(question, [&](std::string_view word) { words.emplace(word); }, language_);
     for (const auto& word : words) words_.emplace_back(word, index.WordWeight(word));
     // Of a very long question the rarest words count.
     std::sort(words_.begin(), words_.end(), [](const auto& a, const auto& b) { return a.second != b.second ? a.second > b.second : a.first < b.first; });
@@ -35,7 +38,7 @@ class QuestionWords {
     ForEachWord(text, [&](std::string_view word) {
       for (std::size_t i = 0; i < words_.size(); ++i)
         if (words_[i].first == word) found |= std::uint64_t{1} << i;
-    });
+    }, language_);
     return found;
   }
   /// Share of the words (weighted: rare ones count more) that `found` holds.
@@ -46,6 +49,7 @@ class QuestionWords {
   }
 
  private:
+  const Language language_;
   std::vector<std::pair<std::string, double>> words_;
   double all_ = 0;
 };
@@ -146,18 +150,30 @@ Retrieved Retriever::Retrieve(const Context& ctx, const std::string& asked, cons
     search.per_group = options.per_document;
     search.diversity = options.diversity;
     search.facets = options.facets;
-    auto result = searched.index->Search(ctx.principal(), search);
-    out.facets = std::move(result.facets);
-    out.readable = result.readable;
-    out.allowed = result.allowed;
-    searching.span().Set("hits", static_cast<std::int64_t>(result.hits.size()));
-    // BM25 alone has no upper end.
-    const float unit = embedding.empty() && !result.hits.empty() ? result.hits.front().score : 1.0f;
-    Join(ctx, result, options, unit, out, found);
+    const auto wanted = search.k;
+    for (int round = 1;; ++round) {
+      auto result = searched.index->Search(ctx, search);
+      // BM25 alone has no upper end.
+      const float unit = embedding.empty() && !result.hits.empty() ? result.hits.front().score : 1.0f;
+      const auto stale = Join(ctx, result, options, unit, out, found);
+      searching.span().Set("hits", static_cast<std::int64_t>(result.hits.size()));
+      const bool has_more = result.hits.size() == search.k && search.offset + search.k < kMostHits;
+      if (stale == 0 || !has_more || round == kMostRounds) {
+        out.facets = std::move(result.facets);
+        out.readable = result.readable;
+        out.allowed = result.allowed;
+        out.notice = std::move(result.notice);
+        break;
+      }
+      // An engine that lags behind gave what is gone: others take its place.
+      search.k = std::min(kMostHits - search.offset, wanted + 2 * stale + 16 * static_cast<std::size_t>(round));
+    }
+    if (out.passages.size() > wanted) out.passages.resize(wanted);
+    found.resize(out.passages.size());
   }
   if (reranking_.model && options.diversity <= 0) {
     if (reranks) RerankHead(ctx.Child("rerank"), asked, out, found);
-    else out.notice = "not re-ranked by '" + reranking_.model->name() + "', which failed a moment ago";
+    else out.notice += (out.notice.empty() ? "" : "; ") + std::string("not re-ranked by '") + reranking_.model->name() + "', which failed a moment ago";
     if (reranks) KeepPage(options.offset, candidates, out, found);
   }
   if (!options.with_evidence || out.passages.empty()) return out;
@@ -172,14 +188,21 @@ Retrieved Retriever::Retrieve(const Context& ctx, const std::string& asked, cons
   return out;
 }
 
-void Retriever::Join(const Context& ctx, const IndexResult& result, const RetrieveOptions& options, float unit, Retrieved& out, std::vector<Candidate>& found) const {
+std::size_t Retriever::Join(const Context& ctx, const IndexResult& result, const RetrieveOptions& options, float unit, Retrieved& out, std::vector<Candidate>& found) const {
+  std::size_t stale = 0;
+  out.passages.clear();
+  out.candidates.clear();
+  found.clear();
   store_.Read(ctx, [&](data::ReadTx& tx) {
     out.commit = static_cast<std::int64_t>(tx.commit());
     for (const auto& hit : result.hits) {
       auto chunk = tx.Get<Chunk>(hit.id);
       const auto document = chunk ? tx.Get<Document>(chunk->document) : std::nullopt;
       // Deleted or relabelled between the scan and this snapshot: the snapshot is the truth.
-      if (!document || !ctx.principal().MayRead(document->label)) continue;
+      if (!document || !ctx.principal().MayRead(document->label)) {
+        ++stale;
+        continue;
+      }
       // Found by a small passage, answered with what stands around it, once.
       const auto inside = static_cast<std::size_t>(chunk->begin_byte);
       auto sentences = options.with_evidence ? ReadSentences(document->text, inside, static_cast<std::size_t>(chunk->end_byte)) : std::vector<PassageSentence>();
@@ -204,6 +227,7 @@ void Retriever::Join(const Context& ctx, const IndexResult& result, const Retrie
       if (document && ctx.principal().MayRead(document->label)) out.candidates.push_back({id, document->id, document->uri, document->title, why});
     }
   });
+  return stale;
 }
 
 void Retriever::KeepPage(std::size_t offset, std::size_t k, Retrieved& out, std::vector<Candidate>& found) {
@@ -233,7 +257,7 @@ void Retriever::RerankHead(const Context& ctx, const std::string& query, Retriev
     ctx.Check();  // the caller's own time is over: nothing failed
     asks_again_us_ = ToMicros(ctx.clock().Now() + kPauseAfterFailure);
     Log(LogLevel::kWarning, "re-ranking failed; the order of the search stands", {{"model", reranking_.model->name()}, {"error", e.message()}});
-    out.notice = "not re-ranked by '" + reranking_.model->name() + "': " + e.message();
+    out.notice += (out.notice.empty() ? "" : "; ") + std::string("not re-ranked by '") + reranking_.model->name() + "': " + e.message();
     return;
   }
   out.reranker = reranking_.model->name();
@@ -255,7 +279,7 @@ void Retriever::RerankHead(const Context& ctx, const std::string& query, Retriev
   Explain(std::span(out.passages).first(head), out.candidates);
 }
 
-void Retriever::Rank(const ChunkIndex& index, const std::string& query, std::span<const float> embedding, const std::string& focus, std::span<const float> focus_embedding, const std::vector<Candidate>& candidates, std::size_t k, Retrieved& out) {
+void Retriever::Rank(const PassageIndex& index, const std::string& query, std::span<const float> embedding, const std::string& focus, std::span<const float> focus_embedding, const std::vector<Candidate>& candidates, std::size_t k, Retrieved& out) {
   const QuestionWords question(query, index), focus_words(focus, index);
   double best_bm25 = 1e-9;
   for (const auto& passage : out.passages) best_bm25 = std::max(best_bm25, passage.bm25);

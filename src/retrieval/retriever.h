@@ -14,7 +14,8 @@
 #include "models/embedder.h"
 #include "models/reranker.h"
 #include "retrieval/chunker.h"
-#include "retrieval/chunk_index.h"
+#include "retrieval/document.h"
+#include "retrieval/passage_index.h"
 
 namespace tenfold::retrieval {
 
@@ -118,14 +119,14 @@ class Retriever {
     std::vector<std::int8_t> codes = {};
     std::optional<double> relevance = {};  ///< as the re-ranking model has it
   };
-  /// Reads the hits' passages in their order; leaves out what is not there any more or not the caller's.
-  void Join(const Context& ctx, const IndexResult& result, const RetrieveOptions& options, float unit, Retrieved& out, std::vector<Candidate>& found) const;
+  /// Reads the hits' passages in their order; leaves out what is not there any more or not the caller's, and says how many those were.
+  std::size_t Join(const Context& ctx, const IndexResult& result, const RetrieveOptions& options, float unit, Retrieved& out, std::vector<Candidate>& found) const;
   /// Puts out.passages and `found` in the model's order. Leaves both as they are if the model fails.
   void RerankHead(const Context& ctx, const std::string& query, Retrieved& out, std::vector<Candidate>& found) const;
   /// The passages from `offset` on, at most `k`.
   static void KeepPage(std::size_t offset, std::size_t k, Retrieved& out, std::vector<Candidate>& found);
   /// Keeps the best `k` of out.passages by passage and sentence scores; fills evidence and support.
-  static void Rank(const ChunkIndex& index, const std::string& query, std::span<const float> embedding, const std::string& focus, std::span<const float> focus_embedding, const std::vector<Candidate>& candidates, std::size_t k, Retrieved& out);
+  static void Rank(const PassageIndex& index, const std::string& query, std::span<const float> embedding, const std::string& focus, std::span<const float> focus_embedding, const std::vector<Candidate>& candidates, std::size_t k, Retrieved& out);
   data::Store& store_;
   const std::function<OpenIndex()> index_;
   const HeadReranking reranking_;

@@ -6,6 +6,7 @@
 #include "base/testing.h"
 #include "models/bert_reranker.h"
 #include "models/remote_reranker.h"
+#include "retrieval/chunk_index.h"
 #include "retrieval/ingest.h"
 
 namespace tenfold::retrieval {

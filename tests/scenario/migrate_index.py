@@ -1,40 +1,13 @@
 """Moves records from one index to another with the real program and a real PostgreSQL with pgvector, kills it at many places with SIGKILL, goes on, and looks at what came of it.
 usage: migrate_index.py TENFOLD   Left out, with the reason said, where scripts/fetch_servers cannot install the server."""
-import json, os, pathlib, random, shutil, signal, socket, subprocess, sys, tempfile, time, urllib.request
+import json, os, pathlib, random, shutil, signal, subprocess, sys, tempfile, time, urllib.request
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "servers"))
+from postgresql import free_port, start_postgresql
 
 tenfold = os.path.abspath(sys.argv[1])
 root = pathlib.Path(__file__).resolve().parents[2]
 DIM, RECORDS = 16, 2400
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def start_postgresql(servers, folder):
-    """PostgreSQL refuses to run as root, and a user without rights cannot read root's cache: then it runs as nobody from a copy."""
-    as_server = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"] if os.geteuid() == 0 else []
-    package = (servers / "postgresql").resolve().parent
-    shutil.copytree(package / "pginstall", folder / "pgserver/pginstall", symlinks=True)
-    shutil.copytree(package.parent / "pgserver.libs", folder / "pgserver.libs")
-    (folder / "password").write_text("secret")
-    (folder / "data").mkdir()
-    if as_server:
-        subprocess.check_call(["chown", "-R", "65534:65534", folder])
-        os.chmod(folder, 0o755)
-    programs, port = folder / "pgserver/pginstall/bin", free_port()
-    subprocess.check_call(as_server + [programs / "initdb", "-D", folder / "data", "-U", "postgres", "-A", "scram-sha-256", "--pwfile", folder / "password", "--no-sync", "-E", "UTF8", "--locale=C.UTF-8"], stdout=subprocess.DEVNULL)
-    server = subprocess.Popen(as_server + [programs / "postgres", "-D", folder / "data", "-p", str(port), "-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={folder}", "-c", "fsync=off"],
-                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    state = folder / "data/postmaster.pid"
-    for _ in range(3000):
-        if state.exists() and "ready" in state.read_text():
-            return server, port
-        assert server.poll() is None, "PostgreSQL ended"
-        time.sleep(0.01)
-    raise AssertionError("PostgreSQL did not come up")
 
 
 def run(*arguments, home, status=0):
