@@ -1,4 +1,5 @@
-// A generation that is searched in PostgreSQL with pgvector, a real one behind a proxy that can fail (backends/index_servers_test.cc). Skipped, saying so, where it cannot be had.
+// A generation that is searched in an engine: PostgreSQL with pgvector and Weaviate, real ones behind a proxy that can fail (backends/index_servers_test.cc). Skipped, saying so, where they
+// cannot be had.
 #include "retrieval/engine_index.h"
 
 #include <gtest/gtest.h>
@@ -42,11 +43,16 @@ class Letters : public models::Embedder {
   std::uint32_t CountTokens(std::string_view text) override { return EstimateTokens(text); }
 };
 
-class EngineIndexTest : public testing::Test {
+struct Engine {
+  const char* name;
+  std::unique_ptr<IndexFixture> (*make)(std::string& why_not);
+};
+
+class EngineIndexTest : public testing::TestWithParam<Engine> {
  protected:
   void SetUp() override {
     std::string why_not;
-    fixture_ = MakePostgresqlFixture(why_not);
+    fixture_ = GetParam().make(why_not);
     if (!fixture_) GTEST_SKIP() << why_not;
     Open();
   }
@@ -159,7 +165,7 @@ class EngineIndexTest : public testing::Test {
   Context ctx_ = Context::System("test");
 };
 
-TEST_F(EngineIndexTest, FindsWhatWasWrittenAndOnlyWhatTheReaderMay) {
+TEST_P(EngineIndexTest, FindsWhatWasWrittenAndOnlyWhatTheReaderMay) {
   for (int i = 0; i < 30; ++i) Put("d" + std::to_string(i), "About tents and the number " + std::to_string(i) + ".", i % 3 ? "public" : "group:hr", 1, {{"n", i}});
   Await();
   const auto found = Ask(Reader({"public"}), "tents number 7");
@@ -190,7 +196,7 @@ TEST_F(EngineIndexTest, FindsWhatWasWrittenAndOnlyWhatTheReaderMay) {
   EXPECT_EQ(generations_->live().index->chunks_without_vector(), 0u);
 }
 
-TEST_F(EngineIndexTest, WhatTheStoreTookBackIsNotAnsweredThoughTheEngineStillHasIt) {
+TEST_P(EngineIndexTest, WhatTheStoreTookBackIsNotAnsweredThoughTheEngineStillHasIt) {
   for (int i = 0; i < 30; ++i) Put("d" + std::to_string(i), "About tents and the number " + std::to_string(i) + ".");
   Await();
   delivery_->Stop();  // from here on the engine hears nothing
@@ -209,7 +215,7 @@ TEST_F(EngineIndexTest, WhatTheStoreTookBackIsNotAnsweredThoughTheEngineStillHas
     if (passage.document == "d20") EXPECT_EQ(passage.text, "About tents, edited.");
 }
 
-TEST_F(EngineIndexTest, WhatWasAcknowledgedReachesTheEngineAfterAKill) {
+TEST_P(EngineIndexTest, WhatWasAcknowledgedReachesTheEngineAfterAKill) {
   Put("before", "About lamps.");
   Await();
   ASSERT_TRUE(fixture_->Break());
@@ -226,7 +232,7 @@ TEST_F(EngineIndexTest, WhatWasAcknowledgedReachesTheEngineAfterAKill) {
   ExpectEngineEqualsStore();
 }
 
-TEST_F(EngineIndexTest, AnEngineThatIsAwayIsAnErrorOrTheDeclaredFallback) {
+TEST_P(EngineIndexTest, AnEngineThatIsAwayIsAnErrorOrTheDeclaredFallback) {
   Put("a", "About tents.");
   Put("b", "About tents for staff.", "group:hr");
   Await();
@@ -252,7 +258,7 @@ TEST_F(EngineIndexTest, AnEngineThatIsAwayIsAnErrorOrTheDeclaredFallback) {
   EXPECT_EQ(Documents(Ask(Reader({"public"}), "tents")), (std::set<std::string>{"a", "c"}));
 }
 
-TEST_F(EngineIndexTest, ComparesTheWholeWhereTheFeedDoesNotReachBack) {
+TEST_P(EngineIndexTest, ComparesTheWholeWhereTheFeedDoesNotReachBack) {
   for (int i = 0; i < 450; ++i) Put("d" + std::to_string(i), "Tent " + std::to_string(i) + ".");
   Await();
   const auto row = generations_->Describe("g1");
@@ -270,7 +276,7 @@ TEST_F(EngineIndexTest, ComparesTheWholeWhereTheFeedDoesNotReachBack) {
   for (const auto until = std::chrono::steady_clock::now() + 60s; generations_->live().index->chunks() != 410; std::this_thread::sleep_for(2ms)) ASSERT_LT(std::chrono::steady_clock::now(), until);
 }
 
-TEST_F(EngineIndexTest, IsChangedByAGenerationAndGoneBackFrom) {
+TEST_P(EngineIndexTest, IsChangedByAGenerationAndGoneBackFrom) {
   index_ = "embedded:";
   Close(0s);
   for (const char* file : {"store.db", "store.db-wal", "store.db-shm"}) std::filesystem::remove(folder_.path() / file);
@@ -304,7 +310,7 @@ TEST_F(EngineIndexTest, IsChangedByAGenerationAndGoneBackFrom) {
   EXPECT_TRUE(OpenEngine("engine", 16)->Namespaces(ctx_).empty());
 }
 
-TEST_F(EngineIndexTest, HoldsWhatTheStoreHoldsAfterAnyOrderOfChangesAndCrashes) {
+TEST_P(EngineIndexTest, HoldsWhatTheStoreHoldsAfterAnyOrderOfChangesAndCrashes) {
   std::mt19937 random(11);
   std::map<std::string, std::string> label_of;
   const auto any = [&] { return std::next(label_of.begin(), static_cast<std::ptrdiff_t>(random() % label_of.size()))->first; };
@@ -345,6 +351,8 @@ TEST_F(EngineIndexTest, HoldsWhatTheStoreHoldsAfterAnyOrderOfChangesAndCrashes) 
     if (label == "public") expected.insert(id);
   EXPECT_EQ(Documents(Ask(Reader({"public"}), "tents", {.k = 1000})), expected);
 }
+
+INSTANTIATE_TEST_SUITE_P(Engines, EngineIndexTest, testing::Values(Engine{"postgresql", MakePostgresqlFixture}, Engine{"weaviate", MakeWeaviateFixture}), [](const auto& engine) { return std::string(engine.param.name); });
 
 }  // namespace
 }  // namespace tenfold::retrieval
