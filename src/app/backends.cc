@@ -13,6 +13,7 @@
 #include "data/sources/s3.h"
 #include "data/sources/web.h"
 #include "models/bert_embedder.h"
+#include "models/bert_reranker.h"
 #include "models/catalog.h"
 #include "models/embedder_url.h"
 #include "models/llama_generator.h"
@@ -20,6 +21,7 @@
 #include "models/openai_backend.h"
 #include "models/recent_embeddings.h"
 #include "models/remote_embedder.h"
+#include "models/remote_reranker.h"
 #include "retrieval/backends/pinecone.h"
 #include "retrieval/backends/postgresql.h"
 #include "retrieval/backends/weaviate.h"
@@ -75,8 +77,10 @@ std::string FromEnvironment(const char* name) {
 std::unique_ptr<retrieval::SearchIndex> OpenPostgresql(const Context& ctx, std::string_view rest, std::size_t dim, retrieval::Metric metric) { return retrieval::OpenPostgresqlIndex(ctx, rest, {dim, metric, FromEnvironment("PGPASSWORD")}); }
 std::unique_ptr<retrieval::SearchIndex> OpenWeaviate(const Context& ctx, std::string_view rest, std::size_t dim, retrieval::Metric metric) { return retrieval::OpenWeaviateIndex(ctx, rest, {dim, metric, FromEnvironment("WEAVIATE_API_KEY")}); }
 std::unique_ptr<retrieval::SearchIndex> OpenPinecone(const Context& ctx, std::string_view rest, std::size_t dim, retrieval::Metric metric) { return retrieval::OpenPineconeIndex(ctx, rest, {dim, metric, FromEnvironment("PINECONE_API_KEY")}); }
+std::unique_ptr<retrieval::SearchIndex> OpenEmbedded(const Context&, std::string_view, std::size_t, retrieval::Metric) { throw Error(Code::kInvalidArgument, "embedded: is for commands that act on a data folder", "index"); }
 using OpenSearchIndexFunction = std::unique_ptr<retrieval::SearchIndex> (*)(const Context& ctx, std::string_view rest, std::size_t dim, retrieval::Metric metric);
 constexpr Backend<OpenSearchIndexFunction> kSearchIndexes[] = {
+    {"embedded", OpenEmbedded, "embedded:NAME: a collection of a data folder that no server holds"},
     {"postgresql", OpenPostgresql, "postgresql://user@host/database?table=…: a table with pgvector, password in $PGPASSWORD"},
     {"weaviate", OpenWeaviate, "weaviate:http://host:port/Class, key in $WEAVIATE_API_KEY"},
     {"pinecone", OpenPinecone, "pinecone:NAME or pinecone:https://host: an index that is there, key in $PINECONE_API_KEY"},
@@ -84,9 +88,12 @@ constexpr Backend<OpenSearchIndexFunction> kSearchIndexes[] = {
 
 }  // namespace
 
-std::unique_ptr<retrieval::SearchIndex> OpenSearchIndex(const Context& ctx, std::string_view url, std::size_t dim, retrieval::Metric metric) {
+std::unique_ptr<retrieval::SearchIndex> OpenSearchIndex(const Context& ctx, std::string_view url, std::optional<std::size_t> dim, std::optional<retrieval::Metric> metric, const OpenEmbeddedIndex& embedded) {
   const auto& backend = FindBackend(kSearchIndexes, url, "search index", "index");
-  return backend.open(ctx, url.substr(std::min(url.size(), backend.scheme.size() + 1)), dim, metric);
+  const auto rest = url.substr(std::min(url.size(), backend.scheme.size() + 1));
+  if (backend.scheme == "embedded" && embedded) return embedded(ctx, rest, dim, metric);
+  if (!dim) throw Error(Code::kInvalidArgument, "how many dimensions the vectors of '" + std::string(url) + "' have must be said: --dim", "dim");
+  return backend.open(ctx, rest, *dim, metric.value_or(retrieval::Metric::kCosine));
 }
 
 std::unique_ptr<data::ObjectStore> OpenObjectStore(std::string_view url, const std::filesystem::path& home) {
@@ -176,6 +183,23 @@ constexpr Backend<OpenGeneratorFunction> kGenerators[] = {
     {"catalog", OpenCatalogGenerator, "a model of 'tenfold models list' on llama.cpp; the default scheme"},
     {"openai", OpenRemoteGenerator, "openai:https://host/v1#model, key in $OPENAI_API_KEY"},
 };
+std::unique_ptr<models::Reranker> OpenFolderReranker(std::string_view url, const std::filesystem::path&) { return models::OpenBertReranker(std::filesystem::path(url.substr(url.find(':') + 1))); }
+std::unique_ptr<models::Reranker> OpenCacheReranker(std::string_view url, const std::filesystem::path& models) {
+  const auto folder = models / std::filesystem::path(url.substr(url.find(':') + 1)).filename();
+  if (!std::filesystem::exists(folder)) throw Error(Code::kNotFound, "there is no re-ranking model '" + folder.string() + "'; put the model's folder there, or name it with file:FOLDER", "retrieval.reranker");
+  return models::OpenBertReranker(folder);
+}
+std::unique_ptr<models::Reranker> OpenServedReranker(std::string_view url, const std::filesystem::path&) {
+  return models::OpenRemoteReranker(url, url.starts_with("cohere:") ? KeyFromEnvironment({"COHERE_API_KEY", "CO_API_KEY"}) : url.starts_with("jina:") ? KeyFromEnvironment({"JINA_API_KEY"}) : KeyFromEnvironment({"TEI_API_KEY"}));
+}
+using OpenRerankerFunction = std::unique_ptr<models::Reranker> (*)(std::string_view url, const std::filesystem::path& models);
+constexpr Backend<OpenRerankerFunction> kRerankers[] = {
+    {"file", OpenFolderReranker, "file:/folder of a BERT cross-encoder as Hugging Face lays it out"},
+    {"catalog", OpenCacheReranker, "the name of such a folder in the cache of models; the default scheme"},
+    {"cohere", OpenServedReranker, "cohere:model, key in $COHERE_API_KEY"},
+    {"jina", OpenServedReranker, "jina:model, or jina:http://host:port/v1#model of vLLM and whoever speaks like them; key in $JINA_API_KEY"},
+    {"tei", OpenServedReranker, "tei:http://host:port of text-embeddings-inference; key in $TEI_API_KEY"},
+};
 // A colon may also stand in the options: "model?query_prefix=query: ".
 std::string WithScheme(std::string_view name) { return name.substr(0, name.find('?')).find(':') == std::string_view::npos ? "catalog:" + std::string(name) : std::string(name); }
 std::string_view WithoutCatalog(std::string_view url) { return url.starts_with("catalog:") ? url.substr(8) : url; }
@@ -186,6 +210,12 @@ std::unique_ptr<models::Embedder> OpenEmbedder(std::string_view name, const std:
   if (name == "none") return nullptr;
   const auto url = WithScheme(name);
   return std::make_unique<models::RecentEmbeddings>(FindBackend(kEmbedders, url, "embedder", "models.embedder").open(WithoutCatalog(url), models, settings));
+}
+
+std::unique_ptr<models::Reranker> OpenReranker(std::string_view name, const std::filesystem::path& models) {
+  if (name == "none" || name.empty()) return nullptr;
+  const auto url = WithScheme(name);
+  return FindBackend(kRerankers, url, "re-ranker", "retrieval.reranker").open(url, models);
 }
 
 std::unique_ptr<models::Generator> OpenGenerator(std::string_view name, const std::filesystem::path& models, const ModelSettings& settings) {

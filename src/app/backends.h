@@ -1,7 +1,9 @@
 #pragma once
 /// \file Every replaceable part by the scheme of its URL, in one list to be read top to bottom.
 #include <filesystem>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -11,6 +13,7 @@
 #include "data/store.h"
 #include "models/embedder.h"
 #include "models/generator.h"
+#include "models/reranker.h"
 #include "retrieval/search_index.h"
 
 namespace tenfold::app {
@@ -28,8 +31,15 @@ std::unique_ptr<models::Embedder> OpenEmbedder(std::string_view name, const std:
 /// The same for generators. Errors: also kDataLoss, kResourceExhausted (memory).
 std::unique_ptr<models::Generator> OpenGenerator(std::string_view name, const std::filesystem::path& models, const ModelSettings& settings);
 
-/// A search index outside this program: "postgresql://…?table=…" (pgvector), "weaviate:http://…/Class", "pinecone:NAME"; docs/backends/ has a page for each. Keys come from
-/// $PGPASSWORD, $WEAVIATE_API_KEY and $PINECONE_API_KEY. Errors: kInvalidArgument (scheme, URL, dimension or metric of what is there), kUnauthenticated, kUnavailable.
-std::unique_ptr<retrieval::SearchIndex> OpenSearchIndex(const Context& ctx, std::string_view url, std::size_t dim, retrieval::Metric metric);
+/// "file:<folder>" of a BERT cross-encoder, the name of such a folder below `models`, a cohere:, jina: or tei: URL (models/remote_reranker.h), or "none" (null).
+/// Errors: kNotFound, kDataLoss, kInvalidArgument (scheme, URL, a model of another kind). A server is asked for the first time with the first question.
+std::unique_ptr<models::Reranker> OpenReranker(std::string_view url, const std::filesystem::path& models);
+
+/// How `embedded:NAME` is opened: by who holds the data folder it is in.
+using OpenEmbeddedIndex = std::function<std::unique_ptr<retrieval::SearchIndex>(const Context& ctx, std::string_view name, std::optional<std::size_t> dim, std::optional<retrieval::Metric> metric)>;
+/// "postgresql://…?table=…" (pgvector), "weaviate:http://…/Class", "pinecone:NAME", or "embedded:NAME", a collection of a data folder; docs/backends/ has a page for each. Keys come from
+/// $PGPASSWORD, $WEAVIATE_API_KEY and $PINECONE_API_KEY. Without `metric` cosine, or what an embedded one has. Errors: kInvalidArgument (scheme, URL, dimension or metric of what is
+/// there, no `dim` for an index outside, `embedded:` where there is no data folder), kUnauthenticated, kUnavailable.
+std::unique_ptr<retrieval::SearchIndex> OpenSearchIndex(const Context& ctx, std::string_view url, std::optional<std::size_t> dim, std::optional<retrieval::Metric> metric, const OpenEmbeddedIndex& embedded = {});
 
 }  // namespace tenfold::app

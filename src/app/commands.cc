@@ -23,7 +23,7 @@ namespace {
 struct Options {
   bool json = false;
   std::string home;  // read by main; accepted here so that help shows it
-  std::string url, label, chunker, text, user, name, id, path, role = "customer", alias = "live", reason, cron;
+  std::string url, label, chunker, text, language, index, user, name, id, path, role = "customer", alias = "live", reason, cron;
   bool decline = false, dry_run = false, full = false;
   std::uint32_t k = 5;
   std::uint32_t chunk_tokens = 0;
@@ -338,8 +338,9 @@ void ListGenerations(const Call& call) {
   std::string text;
   for (const auto& one : call.on.generations.List(call.ctx, *call.on.store)) {
     rows.push_back(ToJson(one));
-    text += one.generation.id + "  " + std::string(AsView(ToJson(one.generation.state).get_string())) + "  " + one.generation.embedder + (one.generation.chunks.is_null() ? "" : "  " + ToText(one.generation.chunks)) + "  " + std::to_string(one.documents) +
-            " documents" + (one.missing ? ", lacks " + std::to_string(one.missing) : "") + ", " + std::to_string(one.chunks) + " passages\n";
+    text += one.generation.id + "  " + std::string(AsView(ToJson(one.generation.state).get_string())) + "  " + one.generation.embedder + (one.generation.language == retrieval::Language::kEnglish ? "" : "  " + std::string(AsView(ToJson(one.generation.language).get_string()))) + (one.generation.index.empty() ? "" : "  " + one.generation.index) +
+            (one.generation.chunks.is_null() ? "" : "  " + ToText(one.generation.chunks)) + "  " + std::to_string(one.documents) +
+            " documents" + (one.missing ? ", lacks " + std::to_string(one.missing) : "") + ", " + std::to_string(one.chunks) + " passages" + (one.refused ? ", " + std::to_string(one.refused) + " refused by its index" : "") + (one.problem.empty() ? "" : "; its index: " + one.problem) + "\n";
   }
   call.Print(JsonObject{{"generations", std::move(rows)}}, text);
 }
@@ -369,7 +370,10 @@ void BuildGeneration(const Call& call) {
 void CreateGeneration(const Call& call) {
   Json chunks = nullptr;
   if (call.options.chunk_tokens) chunks = JsonObject{{"max_tokens", call.options.chunk_tokens}};
-  const auto made = call.on.generations.Create(call.ctx, *call.on.store, call.options.text, chunks);
+  retrieval::GenerationShape shape;
+  if (!call.options.language.empty()) shape.language = FromJson<retrieval::Language>(Json(boost::json::string(call.options.language)));
+  if (!call.options.index.empty()) shape.index = call.options.index;
+  const auto made = call.on.generations.Create(call.ctx, *call.on.store, call.options.text, chunks, shape);
   call.say(CommandOutput::kProgress, "building " + made.id + " beside " + call.on.generations.live().generation + "\n");
   auto built = call.options;
   built.id = made.id;
@@ -521,6 +525,8 @@ void Define(CLI::App& app, Options& options, CommandFunction& chosen) {
   add(*generations, "list", "all generations, and which is live", ListGenerations);
   auto* generation = add(*generations, "create", "build another one beside the live one, with what is given changed", CreateGeneration);
   generation->add_option("--embedder", options.text, "an embedding model of 'tenfold models list', a URL such as openai:https://host/v1#model, or none");
+  generation->add_option("--language", options.language, "of the word index: english, german, … or none, as retrieval.language");
+  generation->add_option("--index", options.index, "what it is searched in: embedded:, or an engine as retrieval.index");
   generation->add_option("--chunk-tokens", options.chunk_tokens, "largest passage")->check(CLI::Range(8, 8192));
   add(*generations, "build", "give one every document that it lacks", BuildGeneration)->add_option("id", options.id, "the generation")->required();
   auto* compare = add(*generations, "compare", "ask the live one and another the same questions", CompareGenerations);

@@ -54,11 +54,13 @@ std::vector<Endpoint> MakeEndpoints(Services& on) {
   rows.push_back({"GET", "/ready", Access::kPublic, 1s, "Says whether every part is ready, and which is not.",
                   [&on](const Context&, const HttpRequest&) {
                     const bool followed = on.generations.live().index->commit() == on.store->commit();
+                    // An engine that does not answer is told; whether questions are answered meanwhile is retrieval.index_fallback's.
+                    const auto problem = on.generations.live().index->problem();
                     const auto live = on.registry->Resolve(registry::kLive)->config.model.generator;
                     const auto loaded = on.GeneratorNames();
                     // A model promoted just now loads with its first question; the passages are quoted by none.
                     const char* generator = !on.has_models() || live == "none" ? "none" : std::find(loaded.begin(), loaded.end(), live) != loaded.end() ? "ready" : "loads with the next question";
-                    auto response = JsonResponse(JsonObject{{"ready", followed}, {"parts", JsonObject{{"store", "ready"}, {"index", followed ? "ready" : "behind"}, {"embedder", on.embedder ? "ready" : "none"}, {"generator", generator}}}, {"commit", on.store->commit()}});
+                    auto response = JsonResponse(JsonObject{{"ready", followed}, {"parts", JsonObject{{"store", "ready"}, {"index", !followed ? "behind" : problem.empty() ? "ready" : problem}, {"embedder", on.embedder ? "ready" : "none"}, {"generator", generator}}}, {"commit", on.store->commit()}});
                     response.status = followed ? 200 : 503;
                     return response;
                   },

@@ -73,7 +73,7 @@ struct Collection {
 };
 
 Collection IndexCollection(const Context& ctx, const std::filesystem::path& file, const retrieval::GenerationTools& tools, const Progress& progress) {
-  Collection out{retrieval::IndexShard(tools.embedder ? tools.embedder->dim() : 0, retrieval::Metric::kCosine), {}, 0, 0};
+  Collection out{retrieval::IndexShard(tools.embedder ? tools.embedder->dim() : 0, retrieval::Metric::kCosine, tools.language), {}, 0, 0};
   std::vector<retrieval::IndexRecord> records;
   std::vector<std::string> texts;
   retrieval::ParseCollection(ReadWhole(file), file.filename().string(), [&](retrieval::CollectionDocument&& given) {
@@ -212,7 +212,7 @@ RetrievalReport EvaluateRetrieval(Services& on, const Context& ctx, const EvalRe
     const auto live = on.generations.live();
     report.documents = static_cast<std::int64_t>(ids.size());
     report.passages = static_cast<std::int64_t>(live.index->chunks());
-    ask = [&as, index = live.index](const AskedTopic& topic, const IndexQuery& query) { return index->Search(as(topic).principal(), query); };
+    ask = [&as, index = live.index](const AskedTopic& topic, const IndexQuery& query) { return index->Search(as(topic), query); };
   } else {
     collection.emplace(IndexCollection(ctx, request.documents, tools, progress));
     ids = collection->ids;

@@ -4,9 +4,12 @@
 #include <cstdio>
 #include <fstream>
 #include <functional>
+#include <memory>
+#include <optional>
 
 #include "app/backends.h"
 #include "app/command_line.h"
+#include "app/home_collections.h"
 #include "app/migrate_index.h"
 #include "base/files.h"
 #include "retrieval/faiss_file.h"
@@ -21,9 +24,9 @@ using retrieval::SearchIndex;
 constexpr std::size_t kPage = 200;
 
 struct IndexOptions {
-  std::string home, a, b, file, name_space, queries, switch_to, access, metric = "cosine", kind = "flat";
+  std::string home, a, b, file, name_space, queries, switch_to, access, metric, kind = "flat";
   bool json = false, one_namespace = false;
-  std::size_t dim = 0;
+  std::optional<std::size_t> dim;
   double threshold = 0.95;
 };
 
@@ -32,13 +35,23 @@ struct Work {
   const std::filesystem::path& home;
   const IndexOptions& options;
   const CommandSink& say;
+  mutable std::shared_ptr<HomeCollections> collections = nullptr;  ///< from the first embedded: on
   void Print(const Json& json, const std::string& text) const { say(CommandOutput::kResult, options.json ? ToPrettyText(json) + "\n" : text); }
 };
 
-std::unique_ptr<SearchIndex> Open(const Work& work, const std::string& url) {
-  const auto& metric = work.options.metric;
-  if (metric != "cosine" && metric != "dot" && metric != "euclidean") throw Error(Code::kInvalidArgument, "--metric: is cosine, dot or euclidean, not '" + metric + "'");
-  return OpenSearchIndex(work.ctx.WithTimeout(std::chrono::seconds(60)), ResolveIndexUrl(work.home, url), work.options.dim, metric == "cosine" ? retrieval::Metric::kCosine : metric == "dot" ? retrieval::Metric::kDot : retrieval::Metric::kEuclidean);
+/// `like`: dimensions and metric of an index made anew, where the command does not say.
+std::unique_ptr<SearchIndex> Open(const Work& work, const std::string& url, const SearchIndex* like = nullptr) {
+  const auto& said = work.options.metric;
+  if (!said.empty() && said != "cosine" && said != "dot" && said != "euclidean") throw Error(Code::kInvalidArgument, "--metric: is cosine, dot or euclidean, not '" + said + "'");
+  auto dim = work.options.dim;
+  std::optional<retrieval::Metric> metric;
+  if (!said.empty()) metric = said == "cosine" ? retrieval::Metric::kCosine : said == "dot" ? retrieval::Metric::kDot : retrieval::Metric::kEuclidean;
+  if (like && !dim) dim = like->dim();
+  if (like && !metric) metric = like->metric();
+  return OpenSearchIndex(work.ctx.WithTimeout(std::chrono::seconds(60)), ResolveIndexUrl(work.home, url), dim, metric, [&](const Context& ctx, std::string_view name, auto asked_dim, auto asked_metric) {
+    if (!work.collections) work.collections = HomeCollections::Open(work.home);
+    return work.collections->OpenIndex(ctx, name, asked_dim, asked_metric);
+  });
 }
 
 std::string Padded(std::string text, std::size_t width) { return text + std::string(text.size() < width ? width - text.size() : 1, ' '); }
@@ -53,7 +66,7 @@ void Migrate(const Work& work) {
   MigrationPlan plan{.from = ResolveIndexUrl(work.home, options.a), .to = ResolveIndexUrl(work.home, options.b), .name_space = options.name_space, .folder = work.home / "migrations", .queries = {}};
   if (plan.from == plan.to) throw Error(Code::kInvalidArgument, "both are the same index");
   if (!options.queries.empty()) plan.queries = ReadRecordedQueries(options.queries);
-  const auto from = Open(work, options.a), to = Open(work, options.b);
+  const auto from = Open(work, options.a), to = Open(work, options.b, from.get());
   std::vector<std::string> names{options.name_space};
   if (!options.one_namespace) {
     names.clear();
@@ -203,7 +216,20 @@ void Export(const Work& work) {
   work.Print(JsonObject{{"records", read}}, "read " + std::to_string(read) + " records\n");
 }
 
+/// What `embedded:` can name.
+void ListCollections(const Work& work) {
+  std::string text;
+  JsonArray rows;
+  for (const auto& one : HomeCollections::Open(work.home)->List(work.ctx)) {
+    const auto metric = ToJson(one.metric);
+    text += Padded(one.name, 24) + std::to_string(one.dim) + " dimensions, " + std::string(AsView(metric.get_string())) + "\n";
+    rows.push_back(JsonObject{{"name", one.name}, {"dim", one.dim}, {"metric", metric}});
+  }
+  work.Print(JsonObject{{"collections", std::move(rows)}}, text.empty() ? "no collections\n" : text);
+}
+
 void ListNamespaces(const Work& work) {
+  if (work.options.a == "embedded:") return ListCollections(work);
   std::string text;
   JsonArray rows;
   for (const auto& one : Open(work, work.options.a)->Namespaces(work.ctx.WithTimeout(std::chrono::seconds(60)))) {
@@ -219,16 +245,16 @@ void Define(CLI::App& app, IndexOptions& options, WorkFunction& chosen) {
   app.require_subcommand(1);
   const auto add = [&](CLI::App& to, const std::string& name, const std::string& what, WorkFunction function) {
     auto* command = to.add_subcommand(name, what);
-    command->add_option("--home", options.home, "where the state of migrations and the names of indexes are");
-    command->add_option("--dim", options.dim, "dimensions of the vectors; 0: words alone")->required();
-    command->add_option("--metric", options.metric, "cosine, dot or euclidean")->capture_default_str();
+    command->add_option("--home", options.home, "the data folder of embedded:, and where the state of migrations and the names of indexes are");
+    command->add_option("--dim", options.dim, "dimensions of the vectors; 0: words alone. A collection that is there knows its own, and a target takes the source's");
+    command->add_option("--metric", options.metric, "cosine (default), dot or euclidean");
     command->add_flag("--json", options.json, "print JSON");
     command->callback([&chosen, function] { chosen = function; });
     return command;
   };
   auto* migrate = app.add_subcommand("migrate", "from one back end to another")->require_subcommand(1);
   auto* index = add(*migrate, "index", "copy a search index, go on where a run was stopped, compare what both find", Migrate);
-  index->add_option("from", options.a, "postgresql:, weaviate:, pinecone: or alias:NAME")->required();
+  index->add_option("from", options.a, "embedded:NAME, postgresql:, weaviate:, pinecone: or alias:NAME")->required();
   index->add_option("to", options.b, "the same")->required();
   index->add_option("--namespace", options.name_space, "this one alone; else all")->each([&options](const std::string&) { options.one_namespace = true; });
   index->add_option("--queries", options.queries, "a file of recorded queries, a JSON object a line; else a hundred of the source's own vectors are asked");
@@ -238,14 +264,14 @@ void Define(CLI::App& app, IndexOptions& options, WorkFunction& chosen) {
   auto* in = add(*indexes, "import", "write the records of a file: a JSON object a line, or an index file of FAISS", Import);
   in->add_option("file", options.a, "FILE.jsonl or FILE.faiss")->required();
   in->add_option("--access", options.access, "labels that may find the vectors of FILE.faiss; without them only those who read everything do");
-  in->add_option("to", options.b, "postgresql:, weaviate:, pinecone: or alias:NAME")->required();
+  in->add_option("to", options.b, "embedded:NAME, postgresql:, weaviate:, pinecone: or alias:NAME")->required();
   in->add_option("--namespace", options.name_space, "where to");
   auto* out = add(*indexes, "export", "write the records of an index to a file", Export);
-  out->add_option("from", options.a, "postgresql:, weaviate:, pinecone: or alias:NAME")->required();
+  out->add_option("from", options.a, "embedded:NAME, postgresql:, weaviate:, pinecone: or alias:NAME")->required();
   out->add_option("file", options.b, "FILE.jsonl or FILE.faiss")->required();
   out->add_option("--kind", options.kind, "of FILE.faiss: flat, ivf_flat, pq, ivf_pq or hnsw")->capture_default_str();
   out->add_option("--namespace", options.name_space, "of which");
-  add(*indexes, "list", "its namespaces and how many records each has", ListNamespaces)->add_option("of", options.a, "postgresql:, weaviate:, pinecone: or alias:NAME")->required();
+  add(*indexes, "list", "its namespaces and how many records each has", ListNamespaces)->add_option("of", options.a, "embedded:NAME, postgresql:, weaviate:, pinecone: or alias:NAME")->required();
 }
 
 }  // namespace
@@ -257,7 +283,7 @@ int RunIndexCommand(const Context& ctx, const std::filesystem::path& home, const
   IndexOptions options;
   WorkFunction chosen = nullptr;
   Define(app, options, chosen);
-  return ParseAndRun(app, arguments, say, [&] { chosen({ctx, home, options, say}); });
+  return ParseAndRun(app, arguments, say, [&] { chosen({.ctx = ctx, .home = home, .options = options, .say = say}); });
 }
 
 }  // namespace tenfold::app

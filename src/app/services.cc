@@ -12,18 +12,22 @@
 namespace tenfold::app {
 namespace {
 
-std::vector<data::Table> AllTables() {
-  std::vector<data::Table> tables;
-  for (auto part : {security::Accounts::Tables(), workflows::Runs::Tables(), retrieval::IngestTables(), retrieval::Collections::Tables(), retrieval::VectorStores::Tables(), monitoring::AnswerTables(), agents::Assistant::Tables(), registry::Registry::Tables(),
-                    std::vector{data::TableOf<data::Record>()}})
-    for (auto& table : part) tables.push_back(std::move(table));
-  return tables;
-}
-
 retrieval::ChunkOptions ChunkOptionsOf(const Settings& settings) {
   retrieval::ChunkOptions options;
   options.max_tokens = settings.retrieval.chunk_tokens;
   return options;
+}
+
+std::shared_ptr<retrieval::SearchIndex> OpenEngine(const Context& ctx, const std::string& url, std::size_t dim) { return OpenSearchIndex(ctx, url, dim, retrieval::Metric::kCosine); }
+
+/// What the index was made with is not changed by a setting: another is built beside it.
+void WarnOfOtherSettings(const retrieval::Generation& live, const Settings& settings, WithModels with_models) {
+  const auto warn = [&](std::string_view setting, const std::string& has, const std::string& says, std::string_view option) {
+    if (has != says) Log(LogLevel::kWarning, "the index is made with another " + std::string(setting) + "; build one with 'tenfold generations create " + std::string(option) + " …', then switch", {{"generation", live.id}, {"index", has}, {"setting", says}});
+  };
+  if (with_models == WithModels::kYes) warn("embedder than models.embedder", live.embedder, settings.models.embedder, "--embedder");
+  warn("language than retrieval.language", std::string(AsView(ToJson(live.language).get_string())), std::string(AsView(ToJson(settings.retrieval.language).get_string())), "--language");
+  warn("engine than retrieval.index", live.index.empty() ? "embedded:" : live.index, settings.retrieval.index.empty() ? "embedded:" : settings.retrieval.index, "--index");
 }
 
 std::filesystem::path PrepareHome(std::filesystem::path home) {
@@ -35,6 +39,14 @@ std::filesystem::path PrepareHome(std::filesystem::path home) {
 }
 
 }  // namespace
+
+std::vector<data::Table> AllTables() {
+  std::vector<data::Table> tables;
+  for (auto part : {security::Accounts::Tables(), workflows::Runs::Tables(), retrieval::IngestTables(), retrieval::Collections::Tables(), retrieval::VectorStores::Tables(), monitoring::AnswerTables(), agents::Assistant::Tables(), registry::Registry::Tables(),
+                    std::vector{data::TableOf<data::Record>()}})
+    for (auto& table : part) tables.push_back(std::move(table));
+  return tables;
+}
 
 HomeLock::HomeLock(const std::filesystem::path& home) : fd_(::open((home / "lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)) {
   if (fd_ < 0) throw Error(Code::kPermissionDenied, "lock data folder '" + home.string() + "': cannot write there");
@@ -63,7 +75,8 @@ Services::Services(std::filesystem::path home_folder, const Settings& chosen, Wi
                      return name == settings.models.embedder ? embedder : OpenEmbedder(name, CacheFolder() / "models", settings.models);
                    },
                    settings.models.embedder, ChunkOptionsOf(settings),
-                   [](data::WriteTx& tx, const Context& ctx, std::string_view action, std::string_view target) { security::AppendAudit(tx, ctx, action, target); }, &embeddings}),
+                   [](data::WriteTx& tx, const Context& ctx, std::string_view action, std::string_view target) { security::AppendAudit(tx, ctx, action, target); },
+                   settings.retrieval.language, settings.retrieval.index, settings.retrieval.index_fallback == "words", OpenEngine, &embeddings}),
       with_models_(with_models) {
   store = OpenStore(settings.data.store, home, AllTables());
   objects = OpenObjectStore(settings.data.objects, home);
@@ -73,13 +86,18 @@ Services::Services(std::filesystem::path home_folder, const Settings& chosen, Wi
   store->Follow(embedding_owners);
   collections = std::make_unique<retrieval::Collections>(*store);
   store->Follow(*collections);
+  if (const auto& fallback = settings.retrieval.index_fallback; fallback != "none" && fallback != "words") throw Error(Code::kInvalidArgument, "retrieval.index_fallback: must be 'none' or 'words', not '" + fallback + "'", "retrieval.index_fallback");
   generations.Begin(*store);
-  if (const auto live = generations.live().generation; with_models == WithModels::kYes && generations.EmbedderOf(live) != settings.models.embedder)
-    Log(LogLevel::kWarning, "the index is made with another embedder than models.embedder; build one with 'tenfold generations create --embedder NAME', then switch", {{"generation", live}, {"index", generations.EmbedderOf(live)}, {"setting", settings.models.embedder}});
+  index_delivery = std::make_unique<retrieval::IndexDelivery>(*store, retrieval::IndexDelivery::Parts{[this] { return generations.Engines(); }, OpenEngine});
+  store->Follow(*index_delivery);
+  index_delivery->Start();
+  WarnOfOtherSettings(generations.Describe(generations.live().generation), settings, with_models);
   accounts = std::make_unique<security::Accounts>(*store, clock);
   const auto audit = [](data::WriteTx& tx, const Context& ctx, std::string_view action, std::string_view target) { security::AppendAudit(tx, ctx, action, target); };
   registry = std::make_unique<registry::Registry>(*store, audit);
-  retriever = std::make_unique<retrieval::Retriever>(*store, [this] { return generations.live(); });
+  retrieval::HeadReranking reranking{.model = nullptr, .passages = settings.retrieval.rerank_passages, .limit = std::chrono::milliseconds(settings.retrieval.rerank_ms)};
+  if (with_models == WithModels::kYes) reranking.model = OpenReranker(settings.retrieval.reranker, CacheFolder() / "models");
+  retriever = std::make_unique<retrieval::Retriever>(*store, [this] { return generations.live(); }, std::move(reranking));
   tools.push_back(agents::MakeGetOrder(*store));
   tools.push_back(agents::MakeOpenTicket(audit));
   router = std::make_unique<agents::Router>(tools, embedder.get());
@@ -128,6 +146,8 @@ Services::Services(std::filesystem::path home_folder, const Settings& chosen, Wi
 
 Services::~Services() {
   runs.reset();
+  // Whoever waits for a command that wrote finds it in the engine as well, if that answers.
+  if (index_delivery) index_delivery->Stop(std::chrono::seconds(5));
   // The store's writer calls its followers; it ends before they do.
   store.reset();
 }
@@ -177,7 +197,8 @@ SearchResponse Services::Search(const Context& ctx, const SearchRequest& request
   SearchResponse response;
   response.facets = std::move(found.facets);
   response.commit = static_cast<std::uint64_t>(found.commit);
-  if (request.explain) response.explanation = SearchExplanation{found.readable, found.allowed, std::move(found.candidates)};
+  if (request.explain) response.explanation = SearchExplanation{found.readable, found.allowed, std::move(found.candidates), std::move(found.reranker)};
+  if (!found.notice.empty()) response.notice = std::move(found.notice);
   for (auto& passage : found.passages) response.hits.push_back({std::move(passage.text), passage.score, {passage.document, passage.uri, passage.title}, {passage.begin, passage.end}});
   return response;
 }

@@ -18,6 +18,7 @@
 #include "retrieval/originals.h"
 #include "retrieval/retriever.h"
 #include "retrieval/generations.h"
+#include "retrieval/index_delivery.h"
 #include "retrieval/vector_stores.h"
 #include "security/accounts.h"
 #include "security/jwt.h"
@@ -25,6 +26,9 @@
 #include "workflows/run.h"
 
 namespace tenfold::app {
+
+/// Every table that the store of a data folder has.
+std::vector<data::Table> AllTables();
 
 /// Holds the data folder against a second process while it lives.
 class HomeLock {
@@ -80,16 +84,18 @@ struct SearchExplanation {
   std::int64_t readable = 0;  ///< passages that the caller may read
   std::int64_t allowed = 0;   ///< of them those that the filter lets through: nothing else is a candidate
   std::vector<retrieval::ExplainedCandidate> candidates;  ///< in the order of the list
+  std::string reranker = {};  ///< the model that re-ranked its head; empty: none
 };
-TENFOLD_DESCRIBE(SearchExplanation, (readable), (allowed), (candidates))
+TENFOLD_DESCRIBE(SearchExplanation, (readable), (allowed), (candidates), (reranker))
 
 struct SearchResponse {
   std::vector<Passage> hits;
   std::map<std::string, std::vector<retrieval::FacetCount>> facets;
   std::uint64_t commit = 0;
   std::optional<SearchExplanation> explanation = {};  ///< with SearchRequest::explain
+  std::optional<std::string> notice = {};  ///< why this was found otherwise than the settings say, such as a re-ranking model that did not answer
 };
-TENFOLD_DESCRIBE(SearchResponse, (hits), (facets), (commit), (explanation))
+TENFOLD_DESCRIBE(SearchResponse, (hits), (facets), (commit), (explanation), (notice))
 
 enum class WithModels : std::uint8_t { kNo, kYes };
 
@@ -126,6 +132,7 @@ class Services {
   retrieval::EmbeddingOwners embedding_owners;
   retrieval::Generations generations;
   std::unique_ptr<retrieval::Collections> collections;  ///< follows the store, so it outlives it
+  std::unique_ptr<retrieval::IndexDelivery> index_delivery;  ///< the same
   std::unique_ptr<data::Store> store;
   std::unique_ptr<data::ObjectStore> objects;
   std::unique_ptr<retrieval::Originals> originals;

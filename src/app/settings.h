@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/describe.h"
+#include "retrieval/tokenize.h"
 
 namespace tenfold::app {
 
@@ -47,8 +48,19 @@ TENFOLD_DESCRIBE(ModelSettings, (generator, Doc{"what a new data folder answers 
 
 struct RetrievalSettings {
   std::uint32_t chunk_tokens = 180;
+  retrieval::Language language = retrieval::Language::kEnglish;
+  std::string index = "embedded:";
+  std::string index_fallback = "none";
+  std::string reranker = "none";
+  std::uint32_t rerank_passages = 20;
+  std::uint32_t rerank_ms = 800;
 };
-TENFOLD_DESCRIBE(RetrievalSettings, (chunk_tokens, Range{32, 512}, Doc{"largest passage"}))
+TENFOLD_DESCRIBE(RetrievalSettings, (chunk_tokens, Range{32, 512}, Doc{"largest passage"}),
+                 (language, Doc{"whose stems the word index of a new data folder knows: english, danish, dutch, finnish, french, german, hungarian, italian, norwegian, portuguese, romanian, russian, spanish, swedish, turkish or none"}),
+                 (index, Doc{"what a new data folder is searched in: embedded:, or an engine: postgresql://…, weaviate:URL/Class, pinecone:NAME"}),
+                 (index_fallback, Doc{"while the engine does not answer: none is an error, words searches words alone"}),
+                 (reranker, Doc{"a model that re-ranks the first passages: file:FOLDER of a BERT cross-encoder, cohere:MODEL, jina:URL#MODEL (also vLLM), tei:URL, or none"}),
+                 (rerank_passages, Range{2, 200}, Doc{"how many of the first passages it reads"}), (rerank_ms, Range{10, 60000}, Doc{"how long it may take; then the order of the search stands"}))
 
 struct WorkflowSettings {
   std::uint32_t threads = 4;

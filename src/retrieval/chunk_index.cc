@@ -58,7 +58,7 @@ JsonObject SearchedMetadata(const Document& document) { return MetadataOf(docume
 
 IndexRecord RecordOf(const Chunk& chunk, const std::string& label, const std::string& title, const JsonObject& metadata) { return MakeRecord(chunk, label, title, metadata); }
 
-ChunkIndex::ChunkIndex(std::size_t dim, std::string generation) : generation_(std::move(generation)), shard_(dim, Metric::kCosine) {}
+ChunkIndex::ChunkIndex(std::size_t dim, std::string generation, Language language) : generation_(std::move(generation)), language_(language), shard_(dim, Metric::kCosine, language) {}
 
 data::Commit ChunkIndex::commit() const {
   const std::shared_lock lock(mutex_);

@@ -10,6 +10,7 @@
 #include "models/embedder.h"
 #include "retrieval/document.h"
 #include "retrieval/index_shard.h"
+#include "retrieval/passage_index.h"
 #include "retrieval/passages.h"
 
 namespace tenfold::retrieval {
@@ -22,17 +23,18 @@ JsonObject SearchedMetadata(const Document& document);
 IndexRecord RecordOf(const Chunk& chunk, const std::string& label, const std::string& title, const JsonObject& metadata);
 
 /// Threads: all methods are safe; searches run side by side.
-class ChunkIndex : public data::Follower {
+class ChunkIndex : public PassageIndex {
  public:
   /// `dim` of the embedder; 0 searches words alone. Passages of other generations than `generation` are not its own; those that name none are of "g1".
-  explicit ChunkIndex(std::size_t dim, std::string generation = kFirstGeneration);
+  explicit ChunkIndex(std::size_t dim, std::string generation = kFirstGeneration, Language language = Language::kEnglish);
   /// Only chunks whose document carries one of the reader's labels take part, in both scans. A hit's id is the chunk's, its group the document's.
   IndexResult Search(const Principal& reader, const IndexQuery& query) const;
-  data::Commit commit() const;
-  std::size_t chunks() const;
-  std::size_t chunks_without_vector() const;
-  /// How rare a word (as Tokenize gives it) is: its inverse document frequency as BM25 uses it.
-  double WordWeight(const std::string& word) const;
+  IndexResult Search(const Context& ctx, const IndexQuery& query) const override { return Search(ctx.principal(), query); }
+  data::Commit commit() const override;
+  std::size_t chunks() const override;
+  std::size_t chunks_without_vector() const override;
+  double WordWeight(const std::string& word) const override;
+  Language language() const override { return language_; }
 
   std::string name() const override { return "search"; }
   void Load(data::ReadTx& tx) override;
@@ -43,16 +45,10 @@ class ChunkIndex : public data::Follower {
   bool IsOwn(const std::string& generation) const { return (generation.empty() ? kFirstGeneration : generation) == generation_; }
 
   const std::string generation_;
+  const Language language_;
   mutable std::shared_mutex mutex_;
   IndexShard shard_;         // guarded by mutex_
   data::Commit commit_ = 0;  // guarded by mutex_
-};
-
-/// What questions are searched in, and with what they are embedded.
-struct OpenIndex {
-  std::string generation;
-  std::shared_ptr<const ChunkIndex> index;
-  std::shared_ptr<models::Embedder> embedder;  ///< null: words alone
 };
 
 }  // namespace tenfold::retrieval

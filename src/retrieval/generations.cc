@@ -1,7 +1,10 @@
 #include "retrieval/generations.h"
 
 #include <algorithm>
+#include <chrono>
+#include <thread>
 
+#include "base/clock.h"
 #include "retrieval/embedding_owners.h"
 #include "retrieval/ranking_metrics.h"
 #include "retrieval/retriever.h"
@@ -14,6 +17,8 @@ constexpr std::size_t kMaxGenerations = 3;  // the live one, the one before, the
 constexpr std::size_t kBuildBatch = 64;
 constexpr std::size_t kPage = 1000;
 constexpr std::size_t kTop = 10;
+// So long a build waits for an engine that does not answer.
+constexpr std::chrono::seconds kEngineWait{60};
 
 /// As `documents`, ids alone.
 struct DocumentId {
@@ -59,20 +64,54 @@ std::vector<std::string> FirstDocuments(const Context& ctx, const OpenIndex& in,
   std::vector<std::string> out;
   auto search = HybridQuery(query, {embedding.begin(), embedding.end()}, 5 * kTop);
   search.per_group = 1;
-  for (const auto& hit : in.index->Search(ctx.principal(), search).hits) {
+  for (const auto& hit : in.index->Search(ctx, search).hits) {
     out.push_back(hit.group);
     if (out.size() == kTop) break;
   }
   return out;
 }
 
+/// Empty for this program's memory.
+std::string EngineUrl(const std::string& index) { return index == "embedded:" ? "" : index; }
+
+/// Another data folder may use the same engine.
+std::string NewNameSpace(const std::string& generation) { return "tenfold-" + generation + "-" + std::to_string(SystemRandom().Next()); }
+
+void CheckEngine(const Generation& generation) {
+  if (generation.index.empty() || generation.language == Language::kEnglish) return;
+  throw Error(Code::kInvalidArgument, "a word index in " + std::string(AsView(ToJson(generation.language).get_string())) + " is for 'retrieval.index: embedded:' alone; " + generation.index + " has its own", "retrieval.language");
+}
+
 }  // namespace
 
-Generations::Generations(Parts parts) : parts_(std::move(parts)) {}
+Generations::Generations(Parts parts) : parts_(std::move(parts)), first_{kFirstGeneration, parts_.embedder, nullptr, GenerationState::kLive, 0, 0, "", parts_.language, EngineUrl(parts_.index)} {
+  if (!first_.index.empty()) first_.name_space = NewNameSpace(first_.id);
+}
+
+void Generations::SetIndex(Entry& entry) const {
+  const auto& row = entry.row;
+  if (row.index.empty()) {
+    entry.index = std::make_shared<ChunkIndex>(entry.embedder ? entry.embedder->dim() : 0, row.id, row.language);
+    return;
+  }
+  const auto dim = static_cast<std::size_t>(row.dim);
+  entry.engine = std::make_shared<EngineIndex>(EngineOptions{row.id, row.index, row.name_space, dim, parts_.falls_back_to_words,
+                                                             [open = parts_.open_engine, url = row.index, dim](const Context& ctx) { return open(ctx, url, dim); }});
+  entry.index = entry.engine;
+}
+
+std::vector<std::shared_ptr<EngineIndex>> Generations::Engines() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::shared_ptr<EngineIndex>> out;
+  for (const auto& [id, entry] : entries_)
+    if (entry->engine) out.push_back(entry->engine);
+  return out;
+}
 
 void Generations::Load(data::ReadTx& tx) {
   auto rows = tx.Find<Generation>();
-  if (rows.empty()) rows.push_back({kFirstGeneration, parts_.embedder, nullptr, GenerationState::kLive, 0, 0, ""});  // Begin() writes it
+  const bool is_new = rows.empty();
+  if (is_new) rows.push_back(first_);  // Begin() writes it
   const std::lock_guard lock(mutex_);
   for (const auto& row : rows) {
     auto& embedder = embedders_[row.embedder];
@@ -80,7 +119,8 @@ void Generations::Load(data::ReadTx& tx) {
     const auto entry = std::make_shared<Entry>();
     entry->row = row;
     entry->embedder = embedder;
-    entry->index = std::make_shared<ChunkIndex>(embedder ? embedder->dim() : 0, row.id);
+    if (is_new && embedder) first_.dim = entry->row.dim = static_cast<std::int64_t>(embedder->dim());
+    SetIndex(*entry);
     entry->index->Load(tx);
     entries_[row.id] = entry;
     if (row.state == GenerationState::kLive) live_ = row.id;
@@ -104,10 +144,11 @@ void Generations::Apply(std::span<const data::Change> changes, data::ReadTx& tx)
         if (entry) {
           next->embedder = entry->embedder;
           next->index = entry->index;
+          next->engine = entry->engine;
         } else {
           const auto opened = embedders_.find(row.embedder);
           next->embedder = opened == embedders_.end() ? nullptr : opened->second;
-          next->index = std::make_shared<ChunkIndex>(next->embedder ? next->embedder->dim() : 0, row.id);
+          SetIndex(*next);
         }
         entry = next;
         if (row.state == GenerationState::kLive) live_ = row.id;
@@ -122,7 +163,11 @@ void Generations::Begin(data::Store& store) {
   const auto system = Context::System("generations");
   store.Write(system, [&](data::WriteTx& tx) {
     if (tx.Count<Generation>() > 0) return;
-    tx.Put(Generation{kFirstGeneration, parts_.embedder, nullptr, GenerationState::kLive, ToMicros(system.clock().Now()), ToMicros(system.clock().Now()), ""});
+    CheckEngine(first_);
+    if (!first_.index.empty() && first_.dim == 0 && first_.embedder != "none")
+      throw Error(Code::kFailedPrecondition, "how many dimensions '" + first_.index + "' needs is known once '" + first_.embedder + "' is open; start this data folder with models the first time", "retrieval.index");
+    first_.created_us = first_.live_us = ToMicros(system.clock().Now());
+    tx.Put(first_);
     for (const auto& document : tx.Find<DocumentId>()) MarkDone(tx, kFirstGeneration, document.id);
   });
 }
@@ -146,7 +191,7 @@ OpenIndex Generations::live() const {
 }
 
 GenerationTools Generations::ToolsOf(const Entry& entry) const {
-  GenerationTools tools{entry.row.id, entry.embedder, parts_.chunks, EstimateTokens, parts_.cache};
+  GenerationTools tools{entry.row.id, entry.embedder, parts_.chunks, EstimateTokens, parts_.cache, entry.row.language};
   if (!entry.row.chunks.is_null()) tools.chunks = FromJson<ChunkOptions>(entry.row.chunks, Unknown::kIgnore);
   if (entry.embedder) {
     tools.count_tokens = [embedder = entry.embedder](std::string_view text) { return embedder->CountTokens(text); };
@@ -169,13 +214,22 @@ void Generations::CheckLive(data::ReadTx& tx, std::string_view id) {
   if (!row || row->state != GenerationState::kLive) throw Error(Code::kAborted, "the generation '" + std::string(id) + "' is not live any more; what was made for it is made again");
 }
 
-Generation Generations::Create(const Context& ctx, data::Store& store, const std::string& embedder, const Json& chunks) {
+Generation Generations::Create(const Context& ctx, data::Store& store, const std::string& embedder, const Json& chunks, const GenerationShape& shape) {
   Generation made;
   const auto now = FindEntry(live().generation)->row;
   made.embedder = embedder.empty() ? now.embedder : embedder;
   made.chunks = chunks.is_null() ? now.chunks : chunks;
   if (!made.chunks.is_null()) FromJson<ChunkOptions>(made.chunks);  // refused before anything is written
+  made.language = shape.language.value_or(now.language);
+  made.index = shape.index ? EngineUrl(*shape.index) : now.index;
+  CheckEngine(made);
   auto opened = parts_.open_embedder(made.embedder);
+  made.dim = opened ? static_cast<std::int64_t>(opened->dim()) : 0;
+  if (!made.index.empty()) {
+    if (!opened && made.embedder != "none") throw Error(Code::kFailedPrecondition, "the embedder '" + made.embedder + "' is not open, so nobody knows how many dimensions '" + made.index + "' needs", "index");
+    const auto engine = parts_.open_engine(ctx.WithTimeout(kEngineWait), made.index, static_cast<std::size_t>(made.dim));  // refused before anything is written
+    if (made.dim == 0 && !engine->has_words()) throw Error(Code::kInvalidArgument, "'" + made.index + "' finds no words, and this generation has no vectors", "index");
+  }
   {
     const std::lock_guard lock(mutex_);
     auto& kept = embedders_[made.embedder];
@@ -189,6 +243,7 @@ Generation Generations::Create(const Context& ctx, data::Store& store, const std
     for (const auto& row : rows) last = std::max<std::int64_t>(last, std::atoll(row.id.c_str() + 1));
     made.id = "g" + std::to_string(last + 1);
     made.created_us = ToMicros(ctx.clock().Now());
+    if (!made.index.empty()) made.name_space = NewNameSpace(made.id);
     tx.Put(made);
     parts_.audit(tx, ctx, "generation.create", made.id);
   });
@@ -205,7 +260,11 @@ std::vector<GenerationStatus> Generations::List(const Context& ctx, data::Store&
       {
         const std::lock_guard lock(mutex_);
         const auto entry = entries_.find(row.id);
-        status.chunks = entry == entries_.end() ? 0 : static_cast<std::int64_t>(entry->second->index->chunks());
+        if (entry != entries_.end()) {
+          status.chunks = static_cast<std::int64_t>(entry->second->index->chunks());
+          status.problem = entry->second->index->problem();
+          status.refused = entry->second->engine ? entry->second->engine->refused() : 0;
+        }
       }
       status.generation = std::move(row);
       out.push_back(std::move(status));
@@ -215,6 +274,8 @@ std::vector<GenerationStatus> Generations::List(const Context& ctx, data::Store&
 }
 
 void Generations::Switch(const Context& ctx, data::Store& store, std::string_view id) {
+  if (const auto problem = Find(id).index->problem(); !problem.empty())
+    throw Error(Code::kFailedPrecondition, "the search index of '" + std::string(id) + "' has not got everything (" + problem + "); see 'tenfold generations list'", "generation");
   store.Write(ctx, [&](data::WriteTx& tx) {
     auto next = tx.Get<Generation>(id);
     if (!next) throw Error(Code::kNotFound, "there is no generation '" + std::string(id) + "'; see 'tenfold generations list'", "generation");
@@ -315,6 +376,15 @@ workflows::RunFunction Generations::MakeBuild(data::Store& store) {
         if (went && tools.cache) store.Read(system, [&](data::ReadTx& tx) { ForgetUnowned(tx, *tools.cache); });
         done += static_cast<std::int64_t>(documents.size());
       } while (!after.empty());
+    }
+    // Searched from the first moment on, it must have everything in its engine as well.
+    for (auto since = std::chrono::steady_clock::now();;) {
+      run.ctx().Check();
+      const auto problem = FindEntry(id)->index->problem();
+      if (problem.empty()) break;
+      if (problem == "behind") since = std::chrono::steady_clock::now();
+      else if (std::chrono::steady_clock::now() - since > kEngineWait) throw Error(Code::kUnavailable, "the search index of '" + id + "' does not take its passages: " + problem);
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
     }
     store.Write(system, [&](data::WriteTx& tx) {
       auto row = tx.Get<Generation>(id);

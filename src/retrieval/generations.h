@@ -18,6 +18,7 @@
 #include "retrieval/chunk_index.h"
 #include "retrieval/chunker.h"
 #include "retrieval/document.h"
+#include "retrieval/engine_index.h"
 #include "retrieval/passages.h"
 #include "workflows/run.h"
 
@@ -34,8 +35,12 @@ struct Generation {
   std::int64_t created_us = 0;
   std::int64_t live_us = 0;  ///< when it last became live; 0: never
   std::string run;           ///< that builds it, or did
+  Language language = Language::kEnglish;  ///< of the word index
+  std::string index = {};       ///< URL of the engine that searches it; empty: this program's memory
+  std::string name_space = {};  ///< of an engine: there are this generation's records, and nobody else's
+  std::int64_t dim = 0;         ///< of an engine: dimensions of its vectors
 };
-TENFOLD_DESCRIBE(Generation, (id), (embedder), (chunks), (state), (created_us), (live_us), (run))
+TENFOLD_DESCRIBE(Generation, (id), (embedder), (chunks), (state), (created_us), (live_us), (run), (language), (index), (name_space), (dim))
 TENFOLD_TABLE(Generation, "generations", id)
 
 /// A document whose passages a generation has.
@@ -52,8 +57,16 @@ struct GenerationStatus {
   std::int64_t documents = 0;  ///< whose passages it has
   std::int64_t missing = 0;    ///< that it lacks
   std::int64_t chunks = 0;
+  std::string problem = {};    ///< of its engine: "behind", or why it does not answer
+  std::int64_t refused = 0;    ///< passages that its engine does not take
 };
-TENFOLD_DESCRIBE(GenerationStatus, (generation), (documents), (missing), (chunks))
+TENFOLD_DESCRIBE(GenerationStatus, (generation), (documents), (missing), (chunks), (problem), (refused))
+
+/// What a new generation may have otherwise than the live one, beside embedder and chunks.
+struct GenerationShape {
+  std::optional<Language> language = {};
+  std::optional<std::string> index = {};  ///< "embedded:" for this program's memory
+};
 
 /// One question asked of both.
 struct ComparedQuery {
@@ -90,6 +103,11 @@ class Generations : public data::Follower {
     ChunkOptions chunks;   ///< where a generation says nothing
     /// Written in the commit of a switch: who did it.
     std::function<void(data::WriteTx&, const Context&, std::string_view action, std::string_view target)> audit;
+    Language language = Language::kEnglish;  ///< of the first generation
+    std::string index = {};                  ///< of the first generation: an engine's URL; empty or "embedded:": this program's memory
+    bool falls_back_to_words = false;        ///< EngineOptions of each
+    /// Opens an engine. Errors: those of app::OpenSearchIndex.
+    std::function<std::shared_ptr<SearchIndex>(const Context& ctx, const std::string& url, std::size_t dim)> open_engine = {};
     models::EmbeddingCache* cache = nullptr;  ///< of what all of them embed; may be null, must outlive them
   };
   explicit Generations(Parts parts);
@@ -97,7 +115,8 @@ class Generations : public data::Follower {
   void Load(data::ReadTx& tx) override;
   void Apply(std::span<const data::Change> changes, data::ReadTx& tx) override;
 
-  /// Writes the first generation into a store that has none; passages of a store older than generations belong to it. After Load.
+  /// Writes the first generation into a store that has none; passages of a store older than generations belong to it. After Load. Errors: kInvalidArgument (an engine with another language than
+  /// English), kFailedPrecondition (an engine, and an embedder that is not open, so that nobody knows how many dimensions it needs).
   void Begin(data::Store& store);
 
   /// What answers questions now. A switch is seen by the next call.
@@ -113,19 +132,25 @@ class Generations : public data::Follower {
   /// The row that says that a generation has a document. Inside the write of the document.
   static void MarkDone(data::WriteTx& tx, std::string_view id, std::string_view document) { tx.Put(GenerationDocument{std::string(id) + "/" + std::string(document), std::string(id), std::string(document)}); }
 
-  /// A new one, from the live one's settings with what is given changed. Errors: kInvalidArgument (the embedder cannot be opened), kResourceExhausted (three there are).
-  Generation Create(const Context& ctx, data::Store& store, const std::string& embedder, const Json& chunks);
+  /// The engines that are to be kept up to date, for IndexDelivery.
+  std::vector<std::shared_ptr<EngineIndex>> Engines() const;
+  /// The row, as it is. Errors: kNotFound.
+  Generation Describe(std::string_view id) const { return FindEntry(id)->row; }
+
+  /// A new one, from the live one's settings with what is given changed. Errors: kInvalidArgument (the embedder or the engine cannot be opened, an engine with another language than English),
+  /// kUnavailable (the engine), kResourceExhausted (three there are).
+  Generation Create(const Context& ctx, data::Store& store, const std::string& embedder, const Json& chunks, const GenerationShape& shape = {});
   std::vector<GenerationStatus> List(const Context& ctx, data::Store& store) const;
-  /// One transaction: `id` is live, the one before is retired and can be gone back to. Errors: kNotFound, kFailedPrecondition (documents are missing: build it).
+  /// One transaction: `id` is live, the one before is retired and can be gone back to. Errors: kNotFound, kFailedPrecondition (documents are missing: build it; its engine lacks some).
   void Switch(const Context& ctx, data::Store& store, std::string_view id);
   /// To the one that was live before. Errors: as Switch; kFailedPrecondition if there is none.
   std::string Rollback(const Context& ctx, data::Store& store);
-  /// With its passages. Errors: kFailedPrecondition if it is live.
+  /// With its passages, those in its engine a little later. Errors: kFailedPrecondition if it is live.
   void Remove(const Context& ctx, data::Store& store, std::string_view id);
   /// Asks both every query, as who sees everything.
   GenerationComparison Compare(const Context& ctx, data::Store& store, std::string_view a, std::string_view b, const std::vector<LabelledQuery>& queries) const;
 
-  /// The run function of kind "build-generation"; input {"generation"}: gives it every document that it lacks, until there is none. Killed, it goes on.
+  /// The run function of kind "build-generation"; input {"generation"}: gives it every document that it lacks, until there is none, and waits until its engine has them. Killed, it goes on.
   /// Events: stage {done,total}.
   workflows::RunFunction MakeBuild(data::Store& store);
 
@@ -133,12 +158,15 @@ class Generations : public data::Follower {
   struct Entry {
     Generation row;
     std::shared_ptr<models::Embedder> embedder;
-    std::shared_ptr<ChunkIndex> index;
+    std::shared_ptr<PassageIndex> index;
+    std::shared_ptr<EngineIndex> engine;  ///< the same, or null: this program's memory
   };
+  void SetIndex(Entry& entry) const;
   GenerationTools ToolsOf(const Entry& entry) const;
   std::shared_ptr<Entry> FindEntry(std::string_view id) const;
 
   const Parts parts_;
+  Generation first_;  // that Begin writes into a store that has none
   mutable std::mutex mutex_;  // of the map and of live_, not of what they hold
   std::map<std::string, std::shared_ptr<Entry>, std::less<>> entries_;
   std::map<std::string, std::shared_ptr<models::Embedder>, std::less<>> embedders_;  // by name, opened before the commit that needs them

@@ -78,7 +78,7 @@ class GenerationsTest : public testing::Test {
   workflows::Run Build(const std::string& id) { return runs_->Await(ctx_, runs_->Start(ctx_, {"build-generation", JsonObject{{"generation", id}}, ""})); }
   std::vector<std::string> Found(const OpenIndex& in, const std::string& query) {
     std::vector<std::string> out;
-    for (const auto& hit : in.index->Search(ctx_.principal(), {.text = query, .vector = in.embedder->Embed(ctx_, std::span(&query, 1), models::EmbedKind::kQuery).front(), .k = 5}).hits) out.push_back(hit.group);
+    for (const auto& hit : in.index->Search(ctx_, {.text = query, .vector = in.embedder->Embed(ctx_, std::span(&query, 1), models::EmbedKind::kQuery).front(), .k = 5}).hits) out.push_back(hit.group);
     return out;
   }
   TemporaryFolder folder_;
@@ -140,6 +140,32 @@ TEST_F(GenerationsTest, ABuildThatWasCutOffGoesOn) {
   }
   EXPECT_EQ(generations_->Find("g2").index->chunks(), 300u);
   generations_->Switch(ctx_, *store_, "g2");
+}
+
+TEST_F(GenerationsTest, AnotherLanguageIsAnotherGeneration) {
+  Put("house", "Das Haus steht am See.");
+  Put("stove", "Der Ofen ist warm.");
+  const auto words = [&](const char* generation, const char* query) {
+    std::vector<std::string> out;
+    for (const auto& hit : generations_->Find(generation).index->Search(ctx_, {.text = query, .k = 5}).hits) out.push_back(hit.group);
+    return out;
+  };
+  generations_->Create(ctx_, *store_, "", nullptr, {.language = Language::kGerman});
+  ASSERT_EQ(Build("g2").state, workflows::RunState::kFinished);
+  for (int round = 0; round < 2; ++round) {
+    EXPECT_EQ(words("g1", "Häusern"), std::vector<std::string>{});
+    EXPECT_EQ(words("g2", "Häusern"), std::vector<std::string>{"house"});
+    EXPECT_EQ(words("g2", "am"), std::vector<std::string>{});  // a German stop word
+    EXPECT_EQ(words("g1", "am").size(), 1u);                     // is no English one
+    EXPECT_EQ(generations_->Find("g2").index->language(), Language::kGerman);
+    Open();
+  }
+  generations_->Switch(ctx_, *store_, "g2");
+  EXPECT_EQ(generations_->LiveTools().language, Language::kGerman);
+  Put("houses", "Häuser und Gärten.");
+  EXPECT_EQ(words("g2", "Haus").size(), 2u);
+  // What is said of none of it stays as the live one has it.
+  EXPECT_EQ(generations_->Create(ctx_, *store_, "", JsonObject{{"max_tokens", 64}}).language, Language::kGerman);
 }
 
 TEST_F(GenerationsTest, WhatCannotBeOpenedIsRefusedBeforeAnythingIsWritten) {

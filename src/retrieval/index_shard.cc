@@ -35,7 +35,7 @@ struct IndexShard::Parts {
     Named::value_type* group = nullptr;  ///< null: in none
   };
 
-  Parts(std::size_t dimensions, Metric by) : dim(dimensions), metric(by) {}
+  Parts(std::size_t dimensions, Metric by, Language language) : dim(dimensions), metric(by), words(language) {}
 
   const std::size_t dim;
   const Metric metric;
@@ -154,7 +154,7 @@ struct IndexShard::Parts {
   }
 };
 
-IndexShard::IndexShard(std::size_t dim, Metric metric) : parts_(std::make_unique<Parts>(dim, metric)) {}
+IndexShard::IndexShard(std::size_t dim, Metric metric, Language language) : parts_(std::make_unique<Parts>(dim, metric, language)) {}
 IndexShard::~IndexShard() = default;
 IndexShard::IndexShard(IndexShard&&) noexcept = default;
 

@@ -11,6 +11,7 @@
 
 #include "base/context.h"
 #include "retrieval/search_index.h"
+#include "retrieval/tokenize.h"
 
 namespace tenfold::retrieval {
 
@@ -19,7 +20,7 @@ namespace tenfold::retrieval {
 class IndexShard {
  public:
   /// `dim` 0: words alone.
-  IndexShard(std::size_t dim, Metric metric);
+  IndexShard(std::size_t dim, Metric metric, Language language = Language::kEnglish);
   ~IndexShard();
   IndexShard(IndexShard&&) noexcept;
   /// Replaces what has its id. The record is as CheckChanges allows.

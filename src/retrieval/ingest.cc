@@ -2,6 +2,7 @@
 
 #include "base/crypto.h"
 #include "retrieval/embedding_owners.h"
+#include "retrieval/index_delivery.h"
 #include "retrieval/retriever.h"
 #include "retrieval/stored_file.h"
 #include "retrieval/sync.h"
@@ -40,7 +41,7 @@ workflows::RunFunction MakeEmbedMissing(data::Store& store, std::function<Genera
 std::vector<data::Table> IngestTables() {
   return {data::TableOf<Source>(),   data::TableOf<SyncState>(),      data::TableOf<SyncSeen>(), data::TableOf<SourceProblem>(),
           data::TableOf<Document>(), data::TableOf<DocumentLayout>(), data::TableOf<Chunk>(),    data::TableOf<LineageEdge>(), data::TableOf<SmallOriginal>(), data::TableOf<StoredFile>(),
-          data::TableOf<Generation>(), data::TableOf<GenerationDocument>()};
+          data::TableOf<Generation>(), data::TableOf<GenerationDocument>(), data::TableOf<IndexCursor>()};
 }
 
 std::int64_t RemoveSource(const Context& ctx, data::Store& store, Originals& originals, std::string_view id, const std::function<void(data::WriteTx&)>& also) {

@@ -9,6 +9,7 @@
 #include "models/embedding_cache.h"
 #include "retrieval/chunker.h"
 #include "retrieval/document.h"
+#include "retrieval/tokenize.h"
 
 namespace tenfold::retrieval {
 
@@ -20,6 +21,7 @@ struct GenerationTools {
   ChunkOptions chunks = {};
   CountTokens count_tokens = EstimateTokens;  ///< safe from any thread
   models::EmbeddingCache* cache = nullptr;    ///< null: every text is embedded anew
+  Language language = Language::kEnglish;     ///< of the word index
 };
 
 /// The passages of a document, not embedded, none longer than the embedder reads.

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <numeric>
 #include <set>
 
+#include "base/log.h"
 #include "base/telemetry.h"
 #include "retrieval/chunker.h"
 #include "retrieval/tokenize.h"
@@ -13,12 +15,18 @@
 namespace tenfold::retrieval {
 namespace {
 
+// What failed just now will likely fail again, and each try costs its time limit.
+constexpr std::chrono::seconds kPauseAfterFailure{10};
+// Searches of one question whose hits were partly gone from the store, and the deepest that an index is asked.
+constexpr int kMostRounds = 3;
+constexpr std::size_t kMostHits = 10'000;
+
 /// A question's words, at most 64, and which of them a text holds, as bits.
 class QuestionWords {
  public:
-  QuestionWords(std::string_view question, const ChunkIndex& index) {
+  QuestionWords(std::string_view question, const PassageIndex& index) : language_(index.language()) {
     std::set<std::string> words;
-    ForEachWord(question, [&](std::string_view word) { words.emplace(word); });
+    ForEachWord(question, [&](std::string_view word) { words.emplace(word); }, language_);
     for (const auto& word : words) words_.emplace_back(word, index.WordWeight(word));
     // Of a very long question the rarest words count.
     std::sort(words_.begin(), words_.end(), [](const auto& a, const auto& b) { return a.second != b.second ? a.second > b.second : a.first < b.first; });
@@ -30,7 +38,7 @@ class QuestionWords {
     ForEachWord(text, [&](std::string_view word) {
       for (std::size_t i = 0; i < words_.size(); ++i)
         if (words_[i].first == word) found |= std::uint64_t{1} << i;
-    });
+    }, language_);
     return found;
   }
   /// Share of the words (weighted: rare ones count more) that `found` holds.
@@ -41,9 +49,30 @@ class QuestionWords {
   }
 
  private:
+  const Language language_;
   std::vector<std::pair<std::string, double>> words_;
   double all_ = 0;
 };
+
+/// Candidates in the order that the model gave those of `head`, with what it said of them; the others keep theirs, behind.
+void Explain(std::span<const FoundPassage> head, std::vector<ExplainedCandidate>& candidates) {
+  std::map<std::string_view, std::size_t> place;
+  for (std::size_t i = 0; i < head.size(); ++i) place.emplace(head[i].chunk, i);
+  std::vector<ExplainedCandidate> ordered(head.size()), rest;
+  for (auto& one : candidates) {
+    const auto at = place.find(one.chunk);
+    if (at == place.end()) {
+      rest.push_back(std::move(one));
+      continue;
+    }
+    auto& there = ordered[at->second];
+    there = std::move(one);
+    there.relevance = head[at->second].score;
+  }
+  std::erase_if(ordered, [](const auto& one) { return one.chunk.empty(); });
+  candidates = std::move(ordered);
+  for (auto& one : rest) candidates.push_back(std::move(one));
+}
 
 }  // namespace
 
@@ -99,7 +128,7 @@ IndexQuery HybridQuery(std::string text, std::vector<float> vector, std::size_t 
   return {.text = std::move(text), .vector = std::move(vector), .k = k, .fusion = Fusion::kRanksAndScores, .rerank = Rerank::kNeighbours};
 }
 
-Retriever::Retriever(data::Store& store, std::function<OpenIndex()> index) : store_(store), index_(std::move(index)) {}
+Retriever::Retriever(data::Store& store, std::function<OpenIndex()> index, HeadReranking reranking) : store_(store), index_(std::move(index)), reranking_(std::move(reranking)) {}
 
 Retrieved Retriever::Retrieve(const Context& ctx, const std::string& asked, const RetrieveOptions& options) const {
   const auto query = WithSynonyms(asked, options.synonyms);
@@ -111,57 +140,48 @@ Retrieved Retriever::Retrieve(const Context& ctx, const std::string& asked, cons
   }
   // Re-ranking by sentences reads more passages than it returns: the right one is nearly always among the first twenty, and often not the first.
   const auto candidates = options.with_evidence ? std::max<std::size_t>(20, 2 * options.k) : options.k;
+  const bool reranks = reranking_.model && options.diversity <= 0 && ToMicros(ctx.clock().Now()) >= asks_again_us_;
   Retrieved out;
   std::vector<Candidate> found;
   {
     const auto searching = ctx.Child("search");
     auto search = HybridQuery(options.with_evidence ? PlainWords(query) : query, embedding, candidates);
     search.offset = options.offset;
+    if (reranks) {  // a page of the model's order is known once the whole head is
+      search.offset = 0;
+      search.k = std::max(options.offset + candidates, reranking_.passages);
+    }
     search.filter = options.filter;
     search.groups = options.documents;
     search.explain = options.explain;
     search.per_group = options.per_document;
     search.diversity = options.diversity;
     search.facets = options.facets;
-    auto result = searched.index->Search(ctx.principal(), search);
-    const auto& hits = result.hits;
-    out.facets = std::move(result.facets);
-    out.readable = result.readable;
-    out.allowed = result.allowed;
-    searching.span().Set("hits", static_cast<std::int64_t>(hits.size()));
-    // BM25 alone has no upper end.
-    const float unit = embedding.empty() && !hits.empty() ? hits.front().score : 1.0f;
-    store_.Read(ctx, [&](data::ReadTx& tx) {
-      out.commit = static_cast<std::int64_t>(tx.commit());
-      for (const auto& hit : hits) {
-        auto chunk = tx.Get<Chunk>(hit.id);
-        const auto document = chunk ? tx.Get<Document>(chunk->document) : std::nullopt;
-        // Deleted or relabelled between the scan and this snapshot: the snapshot is the truth.
-        if (!document || !ctx.principal().MayRead(document->label)) continue;
-        // Found by a small passage, answered with what stands around it, once.
-        const auto inside = static_cast<std::size_t>(chunk->begin_byte);
-        auto sentences = options.with_evidence ? ReadSentences(document->text, inside, static_cast<std::size_t>(chunk->end_byte)) : std::vector<PassageSentence>();
-        if (chunk->parent_end > chunk->parent_begin && static_cast<std::size_t>(chunk->parent_end) <= document->text.size()) {
-          const auto begin = static_cast<std::size_t>(chunk->parent_begin);
-          if (std::any_of(out.passages.begin(), out.passages.end(), [&](const auto& other) { return other.document == document->id && other.begin == chunk->parent_begin; })) continue;
-          for (auto& sentence : sentences) {
-            sentence.begin += inside - begin;
-            sentence.end += inside - begin;
-          }
-          chunk->text = document->text.substr(begin, static_cast<std::size_t>(chunk->parent_end) - begin);
-          chunk->begin_byte = chunk->parent_begin;
-          chunk->end_byte = chunk->parent_end;
-        }
-        out.passages.push_back({chunk->id, document->id, document->uri, document->title, chunk->heading, document->version, document->source, chunk->begin_byte, chunk->end_byte, std::move(chunk->text),
-                                hit.score / unit, hit.vector_score, hit.bm25});
-        if (options.with_evidence) found.push_back({std::move(sentences), std::move(chunk->sentences)});
+    const auto wanted = search.k;
+    for (int round = 1;; ++round) {
+      auto result = searched.index->Search(ctx, search);
+      // BM25 alone has no upper end.
+      const float unit = embedding.empty() && !result.hits.empty() ? result.hits.front().score : 1.0f;
+      const auto stale = Join(ctx, result, options, unit, out, found);
+      searching.span().Set("hits", static_cast<std::int64_t>(result.hits.size()));
+      const bool has_more = result.hits.size() == search.k && search.offset + search.k < kMostHits;
+      if (stale == 0 || !has_more || round == kMostRounds) {
+        out.facets = std::move(result.facets);
+        out.readable = result.readable;
+        out.allowed = result.allowed;
+        out.notice = std::move(result.notice);
+        break;
       }
-      for (auto& [id, why] : result.explanations) {
-        const auto chunk = tx.Get<Chunk>(id);
-        const auto document = chunk ? tx.Get<Document>(chunk->document) : std::nullopt;
-        if (document && ctx.principal().MayRead(document->label)) out.candidates.push_back({id, document->id, document->uri, document->title, std::move(why)});
-      }
-    });
+      // An engine that lags behind gave what is gone: others take its place.
+      search.k = std::min(kMostHits - search.offset, wanted + 2 * stale + 16 * static_cast<std::size_t>(round));
+    }
+    if (out.passages.size() > wanted) out.passages.resize(wanted);
+    found.resize(out.passages.size());
+  }
+  if (reranking_.model && options.diversity <= 0) {
+    if (reranks) RerankHead(ctx.Child("rerank"), asked, out, found);
+    else out.notice += (out.notice.empty() ? "" : "; ") + std::string("not re-ranked by '") + reranking_.model->name() + "', which failed a moment ago";
+    if (reranks) KeepPage(options.offset, candidates, out, found);
   }
   if (!options.with_evidence || out.passages.empty()) return out;
   const auto ranking = ctx.Child("rank sentences");
@@ -175,7 +195,98 @@ Retrieved Retriever::Retrieve(const Context& ctx, const std::string& asked, cons
   return out;
 }
 
-void Retriever::Rank(const ChunkIndex& index, const std::string& query, std::span<const float> embedding, const std::string& focus, std::span<const float> focus_embedding, const std::vector<Candidate>& candidates, std::size_t k, Retrieved& out) {
+std::size_t Retriever::Join(const Context& ctx, const IndexResult& result, const RetrieveOptions& options, float unit, Retrieved& out, std::vector<Candidate>& found) const {
+  std::size_t stale = 0;
+  out.passages.clear();
+  out.candidates.clear();
+  found.clear();
+  store_.Read(ctx, [&](data::ReadTx& tx) {
+    out.commit = static_cast<std::int64_t>(tx.commit());
+    for (const auto& hit : result.hits) {
+      auto chunk = tx.Get<Chunk>(hit.id);
+      const auto document = chunk ? tx.Get<Document>(chunk->document) : std::nullopt;
+      // Deleted or relabelled between the scan and this snapshot: the snapshot is the truth.
+      if (!document || !ctx.principal().MayRead(document->label)) {
+        ++stale;
+        continue;
+      }
+      // Found by a small passage, answered with what stands around it, once.
+      const auto inside = static_cast<std::size_t>(chunk->begin_byte);
+      auto sentences = options.with_evidence ? ReadSentences(document->text, inside, static_cast<std::size_t>(chunk->end_byte)) : std::vector<PassageSentence>();
+      if (chunk->parent_end > chunk->parent_begin && static_cast<std::size_t>(chunk->parent_end) <= document->text.size()) {
+        const auto begin = static_cast<std::size_t>(chunk->parent_begin);
+        if (std::any_of(out.passages.begin(), out.passages.end(), [&](const auto& other) { return other.document == document->id && other.begin == chunk->parent_begin; })) continue;
+        for (auto& sentence : sentences) {
+          sentence.begin += inside - begin;
+          sentence.end += inside - begin;
+        }
+        chunk->text = document->text.substr(begin, static_cast<std::size_t>(chunk->parent_end) - begin);
+        chunk->begin_byte = chunk->parent_begin;
+        chunk->end_byte = chunk->parent_end;
+      }
+      out.passages.push_back({chunk->id, document->id, document->uri, document->title, chunk->heading, document->version, document->source, chunk->begin_byte, chunk->end_byte, std::move(chunk->text),
+                              hit.score / unit, hit.vector_score, hit.bm25});
+      found.push_back({std::move(sentences), std::move(chunk->sentences)});
+    }
+    for (const auto& [id, why] : result.explanations) {
+      const auto chunk = tx.Get<Chunk>(id);
+      const auto document = chunk ? tx.Get<Document>(chunk->document) : std::nullopt;
+      if (document && ctx.principal().MayRead(document->label)) out.candidates.push_back({id, document->id, document->uri, document->title, why});
+    }
+  });
+  return stale;
+}
+
+void Retriever::KeepPage(std::size_t offset, std::size_t k, Retrieved& out, std::vector<Candidate>& found) {
+  std::map<std::string_view, const char*> cut;
+  for (std::size_t i = 0; i < out.passages.size(); ++i)
+    if (i < offset || i >= offset + k) cut.emplace(out.passages[i].chunk, i < offset ? "offset" : "k");
+  for (auto& one : out.candidates)
+    if (const auto found_cut = cut.find(one.chunk); found_cut != cut.end()) one.why.cut = found_cut->second;
+  const auto keep = [&](auto& list) {
+    if (list.size() > offset + k) list.resize(offset + k);
+    list.erase(list.begin(), list.begin() + static_cast<std::ptrdiff_t>(std::min(offset, list.size())));
+  };
+  keep(out.passages);
+  keep(found);
+}
+
+void Retriever::RerankHead(const Context& ctx, const std::string& query, Retrieved& out, std::vector<Candidate>& found) const {
+  const auto head = std::min(out.passages.size(), reranking_.passages);
+  if (head == 0) return;
+  std::vector<std::string> texts;
+  for (const auto& passage : std::span(out.passages).first(head)) texts.push_back(TextToEmbed(passage.title, passage.heading, passage.text));
+  std::vector<float> scores;
+  try {
+    scores = reranking_.model->Score(ctx.WithTimeout(reranking_.limit), query, texts);
+    if (scores.size() != head) throw Error(Code::kUnavailable, "it gave " + std::to_string(scores.size()) + " scores for " + std::to_string(head) + " passages");
+  } catch (const Error& e) {
+    ctx.Check();  // the caller's own time is over: nothing failed
+    asks_again_us_ = ToMicros(ctx.clock().Now() + kPauseAfterFailure);
+    Log(LogLevel::kWarning, "re-ranking failed; the order of the search stands", {{"model", reranking_.model->name()}, {"error", e.message()}});
+    out.notice += (out.notice.empty() ? "" : "; ") + std::string("not re-ranked by '") + reranking_.model->name() + "': " + e.message();
+    return;
+  }
+  out.reranker = reranking_.model->name();
+  std::vector<std::size_t> order(out.passages.size());
+  std::iota(order.begin(), order.end(), 0u);
+  std::sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(head), [&](std::size_t a, std::size_t b) { return scores[a] != scores[b] ? scores[a] > scores[b] : a < b; });
+  const double lowest = *std::min_element(scores.begin(), scores.end());
+  std::vector<FoundPassage> passages;
+  std::vector<Candidate> candidates;
+  for (const auto i : order) {
+    // What the model did not read stands behind what it read, in its own order.
+    out.passages[i].score = i < head ? scores[i] : lowest * out.passages[i].score;
+    found[i].relevance = i < head ? scores[i] : lowest;
+    passages.push_back(std::move(out.passages[i]));
+    candidates.push_back(std::move(found[i]));
+  }
+  out.passages = std::move(passages);
+  found = std::move(candidates);
+  Explain(std::span(out.passages).first(head), out.candidates);
+}
+
+void Retriever::Rank(const PassageIndex& index, const std::string& query, std::span<const float> embedding, const std::string& focus, std::span<const float> focus_embedding, const std::vector<Candidate>& candidates, std::size_t k, Retrieved& out) {
   const QuestionWords question(query, index), focus_words(focus, index);
   double best_bm25 = 1e-9;
   for (const auto& passage : out.passages) best_bm25 = std::max(best_bm25, passage.bm25);
@@ -206,6 +317,8 @@ void Retriever::Rank(const ChunkIndex& index, const std::string& query, std::spa
     out.coverage = std::max(out.coverage, passage_coverage);
     one.score = embedding.empty() ? 0.6 * passage.bm25 / best_bm25 + 0.4 * best_sentence
                                   : 0.4 * passage.cosine + 0.35 * best_sentence + 0.15 * passage.bm25 / best_bm25 + 0.1 * passage_coverage;
+    // The model read question and passage together; sentences and words still say which of two that it likes alike is meant.
+    if (candidates[p].relevance) one.score = 0.6 * *candidates[p].relevance + 0.4 * one.score;
     ranked.push_back(std::move(one));
   }
   std::sort(ranked.begin(), ranked.end(), [](const Ranked& a, const Ranked& b) { return a.score != b.score ? a.score > b.score : a.passage < b.passage; });

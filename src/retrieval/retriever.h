@@ -1,7 +1,10 @@
 #pragma once
 /// \file A question to passages the asker may read, and to the sentences of them that answer best.
+#include <atomic>
+#include <chrono>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -9,8 +12,10 @@
 
 #include "data/store.h"
 #include "models/embedder.h"
+#include "models/reranker.h"
 #include "retrieval/chunker.h"
-#include "retrieval/chunk_index.h"
+#include "retrieval/document.h"
+#include "retrieval/passage_index.h"
 
 namespace tenfold::retrieval {
 
@@ -49,8 +54,9 @@ struct ExplainedCandidate {
   std::string uri;
   std::string title;
   HitExplanation why;
+  std::optional<double> relevance = {};  ///< what the re-ranking model said of it, 0..1; nothing if it was not asked
 };
-TENFOLD_DESCRIBE(ExplainedCandidate, (chunk), (document), (uri), (title), (why))
+TENFOLD_DESCRIBE(ExplainedCandidate, (chunk), (document), (uri), (title), (why), (relevance))
 
 struct Retrieved {
   std::vector<FoundPassage> passages;  ///< best first
@@ -64,12 +70,14 @@ struct Retrieved {
   std::vector<ExplainedCandidate> candidates = {};  ///< with RetrieveOptions::explain: in the order of the list, the passages and what was cut
   std::int64_t readable = 0;  ///< with explain: passages that the caller may read
   std::int64_t allowed = 0;   ///< with explain: of them those that `documents` and `filter` let through
+  std::string reranker = {};  ///< the model that re-ranked the head of the list; empty: none did
+  std::string notice = {};    ///< empty, or why the answer was found otherwise than the settings say
 };
-TENFOLD_DESCRIBE(Retrieved, (passages), (evidence), (support), (passage_cosine), (sentence_cosine), (coverage), (commit), (facets), (candidates), (readable), (allowed))
+TENFOLD_DESCRIBE(Retrieved, (passages), (evidence), (support), (passage_cosine), (sentence_cosine), (coverage), (commit), (facets), (candidates), (readable), (allowed), (reranker), (notice))
 
 struct RetrieveOptions {
   std::size_t k = 4;
-  std::optional<std::vector<std::string>> documents;  ///< only these
+  std::optional<std::vector<std::string>> documents = {};  ///< only these
   bool with_evidence = false;
   /// Groups of words that mean the same here, each "rucksack, backpack": a question with one is searched for with all.
   std::span<const std::string> synonyms = {};
@@ -84,6 +92,13 @@ struct RetrieveOptions {
   bool explain = false;
 };
 
+/// A model that reads the question with each of the first passages and puts them in the order of what it says.
+struct HeadReranking {
+  std::shared_ptr<models::Reranker> model = nullptr;  ///< null: nobody does
+  std::size_t passages = 20;                          ///< of the fused list; what comes after them stays behind them
+  std::chrono::milliseconds limit{800};               ///< then the order of the list stands
+};
+
 /// The query for `k` passages as the retriever asks it of its index: how both lists are fused and re-ranked is chosen here, for whoever measures or compares searches too.
 /// An empty `vector` searches words alone.
 IndexQuery HybridQuery(std::string text, std::vector<float> vector, std::size_t k);
@@ -92,19 +107,30 @@ IndexQuery HybridQuery(std::string text, std::vector<float> vector, std::size_t 
 class Retriever {
  public:
   /// `index` says what is searched, anew for each question.
-  Retriever(data::Store& store, std::function<OpenIndex()> index);
-  /// Only what the caller may read, as of one commit. Errors: kCancelled, kDeadlineExceeded.
+  Retriever(data::Store& store, std::function<OpenIndex()> index, HeadReranking reranking = {});
+  /// Only what the caller may read, as of one commit. With a re-ranking model (and no diversity, which is an order of its own) the score of a passage that it read is what it said of it. A model that
+  /// fails or takes too long is not asked for ten seconds; the list then keeps its order, and `notice` says so. Errors: kCancelled, kDeadlineExceeded.
   Retrieved Retrieve(const Context& ctx, const std::string& query, const RetrieveOptions& options) const;
 
  private:
+  /// What is known of a found passage beside it.
   struct Candidate {
-    std::vector<PassageSentence> sentences;
-    std::vector<std::int8_t> codes;
+    std::vector<PassageSentence> sentences = {};
+    std::vector<std::int8_t> codes = {};
+    std::optional<double> relevance = {};  ///< as the re-ranking model has it
   };
+  /// Reads the hits' passages in their order; leaves out what is not there any more or not the caller's, and says how many those were.
+  std::size_t Join(const Context& ctx, const IndexResult& result, const RetrieveOptions& options, float unit, Retrieved& out, std::vector<Candidate>& found) const;
+  /// Puts out.passages and `found` in the model's order. Leaves both as they are if the model fails.
+  void RerankHead(const Context& ctx, const std::string& query, Retrieved& out, std::vector<Candidate>& found) const;
+  /// The passages from `offset` on, at most `k`.
+  static void KeepPage(std::size_t offset, std::size_t k, Retrieved& out, std::vector<Candidate>& found);
   /// Keeps the best `k` of out.passages by passage and sentence scores; fills evidence and support.
-  static void Rank(const ChunkIndex& index, const std::string& query, std::span<const float> embedding, const std::string& focus, std::span<const float> focus_embedding, const std::vector<Candidate>& candidates, std::size_t k, Retrieved& out);
+  static void Rank(const PassageIndex& index, const std::string& query, std::span<const float> embedding, const std::string& focus, std::span<const float> focus_embedding, const std::vector<Candidate>& candidates, std::size_t k, Retrieved& out);
   data::Store& store_;
   const std::function<OpenIndex()> index_;
+  const HeadReranking reranking_;
+  mutable std::atomic<std::int64_t> asks_again_us_ = 0;  ///< until then the model is left alone
 };
 
 /// `query` with what its words are also called here. Whole words, any case.

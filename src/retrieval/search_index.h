@@ -101,6 +101,7 @@ struct IndexResult {
   std::vector<std::pair<std::string, HitExplanation>> explanations;  ///< with `explain`: every candidate of both lists by its id, in the order of the final list
   std::int64_t readable = 0;  ///< with `explain`, of the embedded index: records that the reader may find
   std::int64_t allowed = 0;   ///< of them those that filter and groups let through: no other was a candidate
+  std::string notice = {};    ///< empty, or why this was found otherwise than asked, or in less than there is
 };
 
 struct NamespaceInfo {

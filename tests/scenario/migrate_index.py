@@ -1,40 +1,13 @@
 """Moves records from one index to another with the real program and a real PostgreSQL with pgvector, kills it at many places with SIGKILL, goes on, and looks at what came of it.
 usage: migrate_index.py TENFOLD   Left out, with the reason said, where scripts/fetch_servers cannot install the server."""
-import json, os, pathlib, random, shutil, signal, socket, subprocess, sys, tempfile, time, urllib.request
+import json, os, pathlib, random, shutil, signal, subprocess, sys, tempfile, time, urllib.request
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "servers"))
+from postgresql import free_port, start_postgresql
 
 tenfold = os.path.abspath(sys.argv[1])
 root = pathlib.Path(__file__).resolve().parents[2]
 DIM, RECORDS = 16, 2400
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def start_postgresql(servers, folder):
-    """PostgreSQL refuses to run as root, and a user without rights cannot read root's cache: then it runs as nobody from a copy."""
-    as_server = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"] if os.geteuid() == 0 else []
-    package = (servers / "postgresql").resolve().parent
-    shutil.copytree(package / "pginstall", folder / "pgserver/pginstall", symlinks=True)
-    shutil.copytree(package.parent / "pgserver.libs", folder / "pgserver.libs")
-    (folder / "password").write_text("secret")
-    (folder / "data").mkdir()
-    if as_server:
-        subprocess.check_call(["chown", "-R", "65534:65534", folder])
-        os.chmod(folder, 0o755)
-    programs, port = folder / "pgserver/pginstall/bin", free_port()
-    subprocess.check_call(as_server + [programs / "initdb", "-D", folder / "data", "-U", "postgres", "-A", "scram-sha-256", "--pwfile", folder / "password", "--no-sync", "-E", "UTF8", "--locale=C.UTF-8"], stdout=subprocess.DEVNULL)
-    server = subprocess.Popen(as_server + [programs / "postgres", "-D", folder / "data", "-p", str(port), "-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={folder}", "-c", "fsync=off"],
-                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    state = folder / "data/postmaster.pid"
-    for _ in range(3000):
-        if state.exists() and "ready" in state.read_text():
-            return server, port
-        assert server.poll() is None, "PostgreSQL ended"
-        time.sleep(0.01)
-    raise AssertionError("PostgreSQL did not come up")
 
 
 def run(*arguments, home, status=0):
@@ -61,6 +34,7 @@ def main():
         os.environ["PGPASSWORD"] = "secret"
         base = f"postgresql://postgres@127.0.0.1:{port}/postgres?table="
         scenario(folder, base)
+        embedded(folder, base)
         program = pathlib.Path(fetched.stdout.strip()) / "bin/weaviate-server"
         if program.exists():
             to_weaviate(folder, base, program)
@@ -152,6 +126,55 @@ def scenario(folder, base):
     run("index", "export", b, folder / "b.faiss", "--kind", "tree", *dim, home=home, status=2)
     run("index", "import", folder / "records.jsonl.faiss", b, *dim, home=home, status=3)
     print(f"imported in {took:.2f} s, moved {RECORDS} records through {kills} kills, gone on with at {sorted(resumed)}")
+
+
+def embedded(folder, base):
+    """Collections of a data folder that no server holds, out and in."""
+    home, dim = folder / "data folder", ["--dim", DIM]
+    assert "is no data folder" in run("index", "list", "embedded:shop", home=home, status=3).stderr
+    run("sources", "list", home=home)  # any command makes one
+    assert "with --dim it is made" in run("index", "import", folder / "records.jsonl", "embedded:shop", home=home, status=3).stderr
+    run("index", "import", folder / "records.jsonl", "embedded:shop", "--namespace", "shop", *dim, home=home)
+    assert json.loads(run("index", "list", "embedded:", "--json", home=home).stdout)["collections"] == [{"name": "shop", "dim": DIM, "metric": "cosine"}]
+    assert json.loads(run("index", "list", "embedded:shop", "--json", home=home).stdout)["namespaces"] == [{"name": "shop", "records": RECORDS}]
+    run("index", "list", "embedded:shop", "--dim", DIM + 1, home=home, status=2)
+    run("index", "list", "embedded:shop", "--metric", "dot", home=home, status=2)
+
+    # Killed on its way out; the target takes the source's dimensions.
+    kills, limit = 0, 0.02
+    while True:
+        child = subprocess.Popen([tenfold, "migrate", "index", "embedded:shop", base + "out", "--json", "--home", home], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        try:
+            out, err = child.communicate(timeout=limit)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.communicate()
+            kills, limit = kills + 1, limit + 0.2
+            continue
+        assert child.returncode == 0, (out, err)
+        break
+    report = json.loads(out)["namespaces"][0]
+    assert report["records"] == report["copied"] == RECORDS and report["worst"] == 1 and kills >= 2, (kills, report)
+    assert "--dim" in run("migrate", "index", base + "out", "embedded:back", home=home, status=2).stderr
+    report = json.loads(run("migrate", "index", base + "out", "embedded:back", "--switch", "live", "--json", *dim, home=home).stdout)["namespaces"][0]
+    assert report["records"] == RECORDS and report["worst"] == 1, report
+    assert json.loads(run("migrate", "index", "alias:live", "embedded:again", "--json", home=home).stdout)["namespaces"][0]["worst"] == 1
+    for number, name in enumerate(["embedded:shop", base + "out", "embedded:back", "embedded:again"]):
+        run("index", "export", name, folder / f"e{number}.jsonl", "--namespace", "shop", *dim, home=home)
+    # A cosine index elsewhere keeps vectors in its own precision; the rest is the same to the byte.
+    def plain(number):
+        return {name: {**record, "vector": [round(x, 4) for x in record["vector"]]} for name, record in by_id(folder / f"e{number}.jsonl").items()}
+    assert plain(0) == plain(1) == plain(2) == plain(3) and len(plain(0)) == RECORDS
+
+    server = subprocess.Popen([tenfold, "up", "--no-models", "--listen", "127.0.0.1:0", "--home", home], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        while not server.stdout.readline().startswith("ready"):
+            assert server.poll() is None
+        assert "in use by another process" in run("index", "list", "embedded:shop", home=home, status=1).stderr
+    finally:
+        server.terminate()
+        server.wait(20)
+    print(f"embedded: and back, through {kills} kills")
 
 
 def to_weaviate(folder, base, program):
