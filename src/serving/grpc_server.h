@@ -40,8 +40,8 @@ struct GrpcServerOptions {
   std::uint16_t port = 0;  ///< 0 takes a free one
   std::size_t message_limit_bytes = 16u << 20;  ///< of every message in both directions
   std::chrono::milliseconds drain_timeout{10'000};
-  std::string tls_certificate;  ///< PEM file with the chain; if set, the port speaks TLS only
-  std::string tls_key;          ///< PEM file
+  std::string tls_certificate = {};  ///< PEM file with the chain; if set, the port speaks TLS only
+  std::string tls_key = {};          ///< PEM file
 };
 
 /// Serves from construction to Stop(). Whoever calls a method that is not public says who they are as over HTTP, in the metadata `authorization`; nobody's messages are read before.
