@@ -12,6 +12,7 @@
 #include "serving/openai.h"
 #include "serving/openai_files.h"
 #include "serving/pinecone.h"
+#include "serving/weaviate.h"
 
 namespace tenfold::app {
 namespace {
@@ -134,6 +135,7 @@ std::vector<Endpoint> MakeEndpoints(Services& on) {
       on.embedder.get(), on.settings.models.embedder, on.metrics})));
   add(serving::MakeOpenAiFileEndpoints(on.vector_stores));
   add(serving::MakePineconeEndpoints(std::make_shared<serving::PineconeParts>(serving::PineconeParts{*on.collections, on.embedder.get(), on.settings.models.embedder, !on.settings.server.tls_certificate.empty()})));
+  add(serving::MakeWeaviateEndpoints(on.weaviate));
   add(interface::MakeChatEndpoints(std::make_shared<interface::ChatParts>(interface::ChatParts{*on.assistant, *on.runs, *on.store, [&on] {
                                                                                                  const auto live = on.registry->Resolve(registry::kLive);
                                                                                                  const auto& prompt = live->config.prompt;

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "data/parse.h"
 #include "data/render.h"
+#include "serving/weaviate.h"
 
 namespace tenfold::app {
 namespace {
@@ -61,6 +62,37 @@ UpOptions ParseUp(const std::vector<std::string>& arguments) {
   return options;
 }
 
+/// "HOST:PORT" of a setting. Errors: kInvalidArgument.
+std::pair<std::string, std::uint16_t> ParseListen(const std::string& text, const std::string& setting) {
+  const auto colon = text.rfind(':');
+  char* end = nullptr;
+  const auto port = colon == std::string::npos ? -1 : std::strtol(text.c_str() + colon + 1, &end, 10);
+  if (port < 0 || port > 65535 || *end) throw Error(Code::kInvalidArgument, setting + ": '" + text + "' is not HOST:PORT", setting);
+  const auto host = text.substr(0, colon);
+  return {host == "localhost" ? "127.0.0.1" : host, static_cast<std::uint16_t>(port)};
+}
+
+/// Beside the HTTP server, on its pool and with its certificate. Nothing if the setting is empty, or if the port is taken: everything else is served then all the same.
+std::unique_ptr<serving::GrpcServer> ServeGrpc(Services& services, const HttpServerOptions& http, HttpServer& server) {
+  const auto& listen = services.settings.server.grpc_listen;
+  if (listen.empty()) return nullptr;
+  serving::GrpcServerOptions options;
+  std::tie(options.address, options.port) = ParseListen(listen, "server.grpc_listen");
+  options.message_limit_bytes = serving::kWeaviateMessageBytes;
+  options.drain_timeout = http.drain_timeout;
+  options.tls_certificate = http.tls_certificate;
+  options.tls_key = http.tls_key;
+  try {
+    auto grpc = std::make_unique<serving::GrpcServer>(options, serving::MakeWeaviateMethods(services.weaviate), [&services](const HttpRequest& request) { return services.accounts->Authenticate(request); }, server.pool(), services.metrics, services.clock);
+    std::cout << "grpc " << options.address << ":" << grpc->port() << std::endl;
+    return grpc;
+  } catch (const Error& e) {
+    if (e.code() != Code::kUnavailable) throw;
+    std::cerr << "tenfold: gRPC is not served, and clients of Weaviate do not reach this server: " << e.message() << std::endl;
+    return nullptr;
+  }
+}
+
 int Up(const std::vector<std::string>& arguments) {
   const auto options = ParseUp(arguments);
   const auto home = HomeOf(arguments);
@@ -68,13 +100,7 @@ int Up(const std::vector<std::string>& arguments) {
   if (!options.listen.empty()) settings.server.listen = options.listen;
   SetLogLevel(ParseLogLevel(settings.server.log_level));
   HttpServerOptions http;
-  const auto colon = settings.server.listen.rfind(':');
-  char* end = nullptr;
-  const auto port = colon == std::string::npos ? -1 : std::strtol(settings.server.listen.c_str() + colon + 1, &end, 10);
-  if (port < 0 || port > 65535 || *end) throw Error(Code::kInvalidArgument, "listen: '" + settings.server.listen + "' is not HOST:PORT", "server.listen");
-  http.address = settings.server.listen.substr(0, colon);
-  if (http.address == "localhost") http.address = "127.0.0.1";
-  http.port = static_cast<std::uint16_t>(port);
+  std::tie(http.address, http.port) = ParseListen(settings.server.listen, "server.listen");
   http.io_threads = settings.server.io_threads;
   http.pool_threads = settings.server.pool_threads;
   http.pool_queue = settings.server.queue;
@@ -105,9 +131,11 @@ int Up(const std::vector<std::string>& arguments) {
     services.accounts->AddUser(system, {"admin", "Administrator", "admin", "", "", 0});
     std::cout << "new data folder: sign in once as admin with " << url << "/signin#token=" << services.accounts->CreateSignInLink(system, "admin") << std::endl;
   }
+  const auto grpc = ServeGrpc(services, http, server);
   std::cout << "ready " << url << std::endl;
   int signal = 0;
   sigwait(&stop, &signal);
+  if (grpc) grpc->Stop();
   server.Stop();
   return 0;
 }

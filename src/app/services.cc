@@ -115,6 +115,7 @@ Services::Services(std::filesystem::path home_folder, const Settings& chosen, Wi
   runs->Register("build-generation", generations.MakeBuild(*store));
   if (embedder) runs->Register("embed", retrieval::MakeEmbedMissing(*store, [this] { return generations.LiveTools(); }));
   vector_stores = std::make_shared<retrieval::VectorStores>(retrieval::VectorStores::Parts{*store, *objects, *originals, *collections, *runs, embedder, settings.models.embedder, ChunkOptionsOf(settings), parse});
+  weaviate = std::make_shared<serving::WeaviateObjects>(*collections, embedder.get(), settings.models.embedder);
   assistant = std::make_unique<agents::Assistant>(agents::AssistantParts{
       *store, *runs, *retriever, *router, tools, guards, metrics,
       [this](std::string_view name) {

@@ -23,6 +23,7 @@
 #include "security/accounts.h"
 #include "security/jwt.h"
 #include "security/turn_guards.h"
+#include "serving/weaviate_objects.h"
 #include "workflows/run.h"
 
 namespace tenfold::app {
@@ -145,6 +146,7 @@ class Services {
   security::StandardGuards guards;
   std::unique_ptr<workflows::Runs> runs;
   std::shared_ptr<retrieval::VectorStores> vector_stores;
+  std::shared_ptr<serving::WeaviateObjects> weaviate;
   std::unique_ptr<agents::Assistant> assistant;
   /// A home that was empty when opened.
   bool is_new = false;

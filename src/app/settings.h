@@ -10,6 +10,7 @@ namespace tenfold::app {
 
 struct ServerSettings {
   std::string listen = "127.0.0.1:8080";
+  std::string grpc_listen = "127.0.0.1:50051";
   std::uint32_t io_threads = 1;
   std::uint32_t pool_threads = 16;
   std::uint32_t queue = 256;
@@ -17,7 +18,7 @@ struct ServerSettings {
   std::string tls_certificate;
   std::string tls_key;
 };
-TENFOLD_DESCRIBE(ServerSettings, (listen, Doc{"address and port to serve on"}), (io_threads, Range{1, 64}, Doc{"threads that read and write sockets"}),
+TENFOLD_DESCRIBE(ServerSettings, (listen, Doc{"address and port to serve on"}), (grpc_listen, Doc{"address and port of gRPC, for clients of Weaviate; empty: none"}), (io_threads, Range{1, 64}, Doc{"threads that read and write sockets"}),
                  (pool_threads, Range{1, 512}, Doc{"requests at work at once"}), (queue, Range{0, 100000}, Doc{"requests that may wait; further ones get 429"}),
                  (log_level, Doc{"debug, info, warning or error"}), (tls_certificate, Doc{"PEM file with the chain; if set, only https: is served. A relative path is inside the data folder"}),
                  (tls_key, Doc{"PEM file with the certificate's key"}))

@@ -105,6 +105,7 @@ class HttpServer::Impl {
   ~Impl() { Stop(); }
 
   std::size_t connections() const { return connections_; }
+  ThreadPool& pool() { return pool_; }
   std::uint16_t port() const { return acceptor_->local_endpoint().port(); }
 
   void Stop() {
@@ -597,6 +598,7 @@ HttpServer::HttpServer(HttpServerOptions options, Router router, Authenticator a
 HttpServer::~HttpServer() = default;
 std::uint16_t HttpServer::port() const { return impl_->port(); }
 std::size_t HttpServer::connections() const { return impl_->connections(); }
+ThreadPool& HttpServer::pool() { return impl_->pool(); }
 void HttpServer::Stop() { impl_->Stop(); }
 
 }  // namespace tenfold

@@ -38,6 +38,8 @@ class HttpServer {
   std::uint16_t port() const;
   /// Open now.
   std::size_t connections() const;
+  /// Where requests run, for other protocols' requests, which count against the same limits. Lives as long as the server.
+  ThreadPool& pool();
   /// Stops accepting, lets what is at work finish for `drain_timeout`, then cancels it.
   void Stop();
 

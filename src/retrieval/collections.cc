@@ -265,6 +265,7 @@ Collection Collections::Configure(const Context& ctx, std::string_view name, con
     out.readers = changed.readers;
     out.attributes = changed.attributes;
     out.deletion_protected = changed.deletion_protected;
+    if (row->dim == 0) out.dim = changed.dim;
     CheckCollection(out);
     tx.Put(out);
   });
@@ -296,6 +297,15 @@ std::shared_ptr<SearchIndex> Collections::Open(const Context& ctx, std::string_v
   return std::make_shared<Index>(store_, entry, entry->row);
 }
 
+void Collections::Fill(Entry& entry, data::ReadTx& tx) {
+  entry.spaces.clear();
+  ForEachRow(tx, entry.row.name + "\n", "", [&entry](CollectionRecord&& row) {
+    const auto space = std::string(PartsOf(row.key).name_space);
+    entry.Space(space).Put(RecordOf(std::move(row)));
+    return true;
+  });
+}
+
 void Collections::Load(data::ReadTx& tx) {
   const std::unique_lock lock(mutex_);
   for (auto& row : tx.Find<Collection>()) {
@@ -305,11 +315,7 @@ void Collections::Load(data::ReadTx& tx) {
   }
   for (auto& [name, entry] : entries_) {
     const std::unique_lock entry_lock(entry->mutex);
-    ForEachRow(tx, name + "\n", "", [&into = *entry](CollectionRecord&& row) {
-      const auto space = std::string(PartsOf(row.key).name_space);
-      into.Space(space).Put(RecordOf(std::move(row)));
-      return true;
-    });
+    Fill(*entry, tx);
   }
 }
 
@@ -328,7 +334,9 @@ void Collections::Apply(std::span<const data::Change> changes, data::ReadTx& tx)
       const auto row = tx.Get<Collection>(change.key);
       if (auto* entry = entry_of(change.key)) {
         if (row && row->created_us == entry->row.created_us) {
+          const bool has_dim = row->dim != entry->row.dim;
           entry->row = *row;
+          if (has_dim) Fill(*entry, tx);
           continue;
         }
         entry->is_deleted = true;

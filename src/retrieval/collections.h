@@ -17,7 +17,7 @@ namespace tenfold::retrieval {
 
 struct Collection {
   std::string name = {};           ///< 1..64 of a-z, 0-9, '-' and '_'; begins and ends with a letter or digit
-  std::int64_t dim = 0;            ///< 0..20,000; 0: words alone
+  std::int64_t dim = 0;            ///< 0..20,000; 0: words alone, until Configure sets it
   Metric metric = Metric::kCosine;
   std::string owner = {};          ///< who created it
   std::string readers = {};        ///< labels that may search it, as in Principal::MayRead; its owner and administrators may anyway
@@ -61,7 +61,7 @@ class Collections : public data::Follower {
   Collection Create(const Context& ctx, Collection collection);
   std::optional<Collection> Find(const Context& ctx, std::string_view name) const;
   std::vector<Collection> List(const Context& ctx) const;  ///< by name
-  /// `change` alters readers, attributes and deletion_protected of the row as it is. Errors: kNotFound, kPermissionDenied, kInvalidArgument.
+  /// `change` alters readers, attributes and deletion_protected of the row as it is, and once a dim of 0, so that a collection's first vector may decide it. Errors: kNotFound, kPermissionDenied, kInvalidArgument.
   Collection Configure(const Context& ctx, std::string_view name, const std::function<void(Collection&)>& change);
   /// With all its records, in one commit. Errors: kNotFound, kPermissionDenied, kFailedPrecondition (deletion_protected).
   void Delete(const Context& ctx, std::string_view name);
@@ -81,6 +81,7 @@ class Collections : public data::Follower {
   struct Entry;
   class Index;
   std::shared_ptr<Entry> FindEntry(std::string_view name) const;
+  static void Fill(Entry& entry, data::ReadTx& tx);  // with the entry's lock held
 
   data::Store& store_;
   mutable std::shared_mutex mutex_;

@@ -78,6 +78,20 @@ class CollectionsTest : public testing::Test {
   const Context ana_ = As("ana@example.com", Role::kAgent), bob_ = As("bob@example.com", Role::kAgent), customer_ = As("eve@example.com", Role::kCustomer, {"public"}), admin_ = As("root@example.com", Role::kAdmin);
 };
 
+TEST_F(CollectionsTest, TakesItsDimensionsOnceWhereItHadNone) {
+  place_.collections->Create(ana_, {.name = "later"});
+  const IndexChange words{Kind::kPut, {.id = "w", .access = std::string(kCollectionReaders), .text = "a tent"}};
+  place_.collections->Open(ana_, "later")->Write(ana_, "", {&words, 1});
+  EXPECT_EQ(place_.collections->Configure(ana_, "later", [](Collection& row) { row.dim = 2; }).dim, 2);
+  const auto put = Put("v", {1, 0});
+  place_.collections->Open(ana_, "later")->Write(ana_, "", {&put, 1});
+  EXPECT_EQ(Found(ana_, "later"), std::vector<std::string>{"v"});
+  EXPECT_EQ(place_.collections->Open(ana_, "later")->Search(ana_, "", {.text = "tent"}).hits.at(0).id, "w");
+  EXPECT_EQ(place_.collections->Configure(ana_, "later", [](Collection& row) { row.dim = 3; }).dim, 2);
+  place_.Reopen();
+  EXPECT_EQ(Found(ana_, "later"), std::vector<std::string>{"v"});
+}
+
 TEST_F(CollectionsTest, BelongToWhoMadeThemAndThoseTheyLetIn) {
   auto& collections = *place_.collections;
   EXPECT_EQ(CodeOf([&] { collections.Create(customer_, {.name = "mine", .dim = 2}); }), Code::kPermissionDenied);

@@ -7,20 +7,22 @@
 #include "base/describe.h"
 #include "base/error.h"
 #include "retrieval/metadata_columns.h"
+#include "retrieval/tokenize.h"
 
 namespace tenfold::retrieval {
 namespace {
 
 using Op = Filter::Op;
 
-constexpr std::size_t kMaxDepth = 16, kMaxConditions = 1000, kMaxValues = 10'000, kMaxFieldBytes = 512;
+constexpr std::size_t kMaxDepth = 16, kMaxConditions = 1000, kMaxValues = 10'000, kMaxFieldBytes = 512, kMaxPatternBytes = 256;
 
 struct Operator {
   std::string_view name;
   Op op;
 };
 constexpr Operator kComparisons[] = {{"$eq", Op::kEqual},  {"$ne", Op::kNotEqual}, {"$lt", Op::kLess},   {"$lte", Op::kLessOrEqual}, {"$gt", Op::kGreater}, {"$gte", Op::kGreaterOrEqual},
-                                     {"$in", Op::kIn},     {"$nin", Op::kNotIn},   {"$exists", Op::kExists}, {"$within", Op::kWithin}};
+                                     {"$in", Op::kIn},     {"$nin", Op::kNotIn},   {"$exists", Op::kExists}, {"$within", Op::kWithin},
+                                     {"$like", Op::kLike}, {"$like_word", Op::kLikeWord}};
 constexpr Operator kConnectives[] = {{"$and", Op::kAnd}, {"$or", Op::kOr}, {"$not", Op::kNot}};
 
 bool IsScalar(const Json& value) { return value.is_string() || value.is_number() || value.is_bool(); }
@@ -54,6 +56,8 @@ bool Holds(Op op, const Json& value, const JsonArray& values) {
       if (!latitude || !longitude || !latitude->is_number() || !longitude->is_number()) return false;
       return MetresBetween(values.at(0).to_number<double>(), values.at(1).to_number<double>(), latitude->to_number<double>(), longitude->to_number<double>()) <= values.at(2).to_number<double>();
     }
+    case Op::kLike: return value.is_string() && values.at(0).is_string() && MatchesPattern(AsView(values.at(0).get_string()), AsView(value.get_string()));
+    case Op::kLikeWord: return value.is_string() && values.at(0).is_string() && HasWordLike(AsView(values.at(0).get_string()), AsView(value.get_string()));
     case Op::kAnd:
     case Op::kOr:
     case Op::kNot:
@@ -87,7 +91,7 @@ class Parser {
     for (const auto& one : kComparisons) known.emplace_back(one.name);
     for (const auto& one : kConnectives) known.emplace_back(one.name);
     const auto nearest = FindNearest(name, known);
-    Fail(path, "no operator '" + name.substr(0, 64) + "'" + (nearest ? ", did you mean '" + *nearest + "'" : "; there are $eq $ne $gt $gte $lt $lte $in $nin $exists $within, and $and $or $not"));
+    Fail(path, "no operator '" + name.substr(0, 64) + "'" + (nearest ? ", did you mean '" + *nearest + "'" : "; there are $eq $ne $gt $gte $lt $lte $in $nin $exists $within $like $like_word, and $and $or $not"));
   }
   void Count(const std::string& path) {
     if (++conditions_ > kMaxConditions) Fail(path, "the filter has more than 1000 conditions");
@@ -180,6 +184,10 @@ class Parser {
         if (std::abs(out[0].to_number<double>()) > 90 || std::abs(out[1].to_number<double>()) > 180 || out[2].to_number<double>() < 0) Fail(path, "lat is -90 to 90, lon -180 to 180, metres 0 or more");
         return out;
       }
+      case Op::kLike:
+      case Op::kLikeWord:
+        if (!operand.is_string() || operand.get_string().empty() || operand.get_string().size() > kMaxPatternBytes) Fail(path, "must be a text of 1 to 256 bytes, in which '*' is any run of characters and '?' one");
+        return {operand};
       case Op::kAnd:
       case Op::kOr:
       case Op::kNot: break;
@@ -190,7 +198,42 @@ class Parser {
   std::size_t conditions_ = 0;
 };
 
+/// Where the character that begins at `at` ends, by UTF-8.
+std::size_t NextCharacter(std::string_view text, std::size_t at) {
+  for (++at; at < text.size() && (static_cast<unsigned char>(text[at]) & 0xc0) == 0x80;) ++at;
+  return at;
+}
+
 }  // namespace
+
+bool MatchesPattern(std::string_view pattern, std::string_view text) {
+  // After a mismatch the last '*' takes one character more: earlier ones need not be tried again.
+  std::size_t p = 0, t = 0;
+  std::optional<std::size_t> star;
+  std::size_t retry = 0;
+  while (t < text.size()) {
+    if (p < pattern.size() && pattern[p] == '*') {
+      star = p++;
+      retry = t;
+    } else if (p < pattern.size() && pattern[p] == '?') {
+      ++p;
+      t = NextCharacter(text, t);
+    } else if (p < pattern.size() && pattern[p] == text[t]) {
+      ++p, ++t;
+    } else if (star) {
+      p = *star + 1;
+      t = retry = NextCharacter(text, retry);
+    } else {
+      return false;
+    }
+  }
+  return pattern.find_first_not_of('*', p) == std::string_view::npos;
+}
+
+bool HasWordLike(std::string_view pattern, std::string_view text) {
+  const auto words = FoldedWords(text);
+  return std::any_of(words.begin(), words.end(), [&](const std::string& word) { return MatchesPattern(pattern, word); });
+}
 
 bool Filter::Matches(const JsonObject& metadata) const {
   switch (op) {

@@ -69,6 +69,25 @@ TEST(Filter, MeasuresDistanceOverTheEarth) {
   EXPECT_TRUE(Holds(R"({"p": {"$within": {"lat": 0, "lon": 179.9, "metres": 30000}}})", R"({"p": {"lat": 0, "lon": -179.9}})"));
 }
 
+TEST(Filter, MatchesPatternsOfTextsAndOfTheirWords) {
+  const auto matches = [](const char* filter, const char* text) { return ParseFilter(ParseJson(filter)).Matches({{"a", text}}); };
+  EXPECT_TRUE(matches(R"({"a": {"$like": "Ten*"}})", "Tent poles"));
+  EXPECT_FALSE(matches(R"({"a": {"$like": "Ten"}})", "Tent poles"));
+  EXPECT_FALSE(matches(R"({"a": {"$like": "ten*"}})", "Tent poles"));
+  EXPECT_TRUE(matches(R"({"a": {"$like": "*p?les"}})", "Tent poles"));
+  EXPECT_TRUE(matches(R"({"a": {"$like": "*a*b*c"}})", "xaaybbzcc"));
+  EXPECT_FALSE(matches(R"({"a": {"$like": "*a*b*c"}})", "xaaybbzccd"));
+  EXPECT_TRUE(matches(R"({"a": {"$like": "z?lt"}})", "zélt"));  // '?' is a character, not a byte
+  EXPECT_FALSE(matches(R"({"a": {"$like": "*é"}})", "z"));
+  EXPECT_TRUE(matches(R"({"a": {"$like_word": "pol?s"}})", "Tent-Poles, two"));
+  EXPECT_TRUE(matches(R"({"a": {"$like_word": "ten*"}})", "Tent-Poles, two"));
+  EXPECT_FALSE(matches(R"({"a": {"$like_word": "tent poles"}})", "Tent poles"));
+  EXPECT_TRUE(ParseFilter(ParseJson(R"({"a": {"$like": "b*"}})")).Matches({{"a", JsonArray{"a", "bb"}}}));
+  EXPECT_FALSE(ParseFilter(ParseJson(R"({"a": {"$like": "*"}})")).Matches({{"a", 5}}));
+  EXPECT_THROW(ParseFilter(ParseJson(R"({"a": {"$like": 5}})")), Error);
+  EXPECT_THROW(ParseFilter(JsonObject{{"a", JsonObject{{"$like", std::string(257, 'x')}}}}), Error);
+}
+
 TEST(Filter, SaysWhereItIsWrong) {
   EXPECT_EQ(FieldOfError("[]"), "filter");
   EXPECT_EQ(FieldOfError(R"({"a": [1]})"), "filter.a");
@@ -101,7 +120,7 @@ TEST(Filter, LimitsDepthConditionsAndLists) {
 
 TEST(Filter, ReadsBackWhatItWrites) {
   for (const auto* text : {"{}", R"({"a": 1})", R"({"a": {"$in": [1, "x", true]}, "b": {"$exists": false}})", R"({"$or": [{"a": {"$gt": 1, "$lte": 5}}, {"$not": {"b": "x"}}]})",
-                           R"({"p": {"$within": {"lat": 1, "lon": 2, "metres": 3}}})"}) {
+                           R"({"p": {"$within": {"lat": 1, "lon": 2, "metres": 3}}})", R"({"a": {"$like": "x*"}, "b": {"$like_word": "?"}})"}) {
     const auto once = FilterJson(ParseFilter(ParseJson(text)));
     EXPECT_EQ(once, FilterJson(ParseFilter(once))) << text;
   }

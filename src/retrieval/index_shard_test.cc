@@ -21,7 +21,7 @@ class Inventor {
   explicit Inventor(unsigned seed) : random_(seed) {}
   std::size_t Below(std::size_t n) { return std::uniform_int_distribution<std::size_t>(0, n - 1)(random_); }
   Json Value() {
-    static const Json kValues[] = {Json("a"), Json("b"), Json("bb"), Json("5"), Json(""), Json(5), Json(5.5), Json(-1), Json(0), Json(true), Json(false)};
+    static const Json kValues[] = {Json("a"), Json("b"), Json("bb"), Json("5"), Json(""), Json("b*"), Json("?"), Json(5), Json(5.5), Json(-1), Json(0), Json(true), Json(false)};
     return kValues[Below(std::size(kValues))];
   }
   std::string Key() { return std::string(1, static_cast<char>('p' + Below(4))); }
@@ -48,7 +48,7 @@ class Inventor {
       for (auto n = out.op == Op::kNot ? 1 : Below(4); n > 0; --n) out.parts.push_back(Condition(depth - 1));
       return out;
     }
-    Filter out{.op = std::array{Op::kEqual, Op::kNotEqual, Op::kLess, Op::kLessOrEqual, Op::kGreater, Op::kGreaterOrEqual, Op::kIn, Op::kNotIn, Op::kExists, Op::kWithin}[Below(10)], .field = Key()};
+    Filter out{.op = std::array{Op::kEqual, Op::kNotEqual, Op::kLess, Op::kLessOrEqual, Op::kGreater, Op::kGreaterOrEqual, Op::kIn, Op::kNotIn, Op::kExists, Op::kWithin, Op::kLike, Op::kLikeWord}[Below(12)], .field = Key()};
     if (out.op == Op::kExists) out.values = {Json(Below(2) == 0)};
     else if (out.op == Op::kWithin) out.values = {Json(static_cast<double>(Below(100)) - 50), Json(static_cast<double>(Below(300)) - 150), Json(static_cast<double>(Below(9'000'000)))};
     else

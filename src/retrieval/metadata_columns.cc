@@ -113,6 +113,14 @@ void MetadataColumns::AddWithin(const Column& column, const JsonArray& values, B
     if (MetresBetween(latitude, longitude, point.latitude, point.longitude) <= metres) out.Set(row);
 }
 
+void MetadataColumns::AddLike(const Column& column, Filter::Op op, const Json& pattern, Bitmap& out) {
+  if (!pattern.is_string()) return;
+  const auto text = AsView(pattern.get_string());
+  const auto prefix = op == Filter::Op::kLike ? text.substr(0, text.find_first_of("*?")) : std::string_view();
+  for (auto at = column.texts.lower_bound(prefix); at != column.texts.end() && std::string_view(at->first).starts_with(prefix); ++at)
+    if (op == Filter::Op::kLike ? MatchesPattern(text, at->first) : HasWordLike(text, at->first)) at->second.AddTo(out);
+}
+
 Bitmap MetadataColumns::Select(const Filter& filter, const Bitmap& present) const {
   using Op = Filter::Op;
   const auto column = [&]() -> const Column* {
@@ -152,6 +160,10 @@ Bitmap MetadataColumns::Select(const Filter& filter, const Bitmap& present) cons
       break;
     case Op::kWithin:
       if (const auto* of = column()) AddWithin(*of, filter.values, out);
+      break;
+    case Op::kLike:
+    case Op::kLikeWord:
+      if (const auto* of = column()) AddLike(*of, filter.op, filter.values.at(0), out);
       break;
   }
   if (is_negated) {

@@ -16,7 +16,8 @@
 namespace tenfold::retrieval {
 
 /// Threads: any number of readers; writers exclude each other and readers (the caller locks).
-/// Cost: some ten bytes a row and value beside the distinct values themselves; a filter costs the values it names and, for a range, those inside it.
+/// Cost: some ten bytes a row and value beside the distinct values themselves; a filter costs the values it names and, for a range, those inside it; a
+/// pattern costs the distinct texts that begin as it does before its first '*' or '?', one of words all of them.
 class MetadataColumns {
  public:
   /// Replaces what `row` had. Values that are neither texts, numbers, true, false, lists of texts nor points are passed over, as null is.
@@ -48,6 +49,7 @@ class MetadataColumns {
   static void AddEqual(const Column& column, const Json& value, Bitmap& out);
   static void AddRange(const Column& column, Filter::Op op, const Json& value, Bitmap& out);
   static void AddWithin(const Column& column, const JsonArray& values, Bitmap& out);
+  static void AddLike(const Column& column, Filter::Op op, const Json& pattern, Bitmap& out);
 
   std::map<std::string, Column, std::less<>> columns_;
   std::unordered_map<std::uint32_t, std::vector<Entry>> entries_of_row_;

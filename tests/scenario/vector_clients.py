@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""The clients of vector databases, unmodified, against the real binary: pinecone 10, LangChain's store (pinecone 7), LlamaIndex's (pinecone 9), openai's vector stores, and our own
-`pinecone:` back end.
+"""The clients of vector databases, unmodified, against the real binary: pinecone 10, LangChain's store (pinecone 7), LlamaIndex's (pinecone 9), openai's vector stores, weaviate
+with LangChain's store and LlamaIndex's, and our own `pinecone:` back end.
 
 Usage: vector_clients.py BIN [RETRIEVAL_TEST]. With the embedding model in the cache indexes of texts are tested too. Prints "N passed, N failed".
 """
@@ -37,10 +37,15 @@ def run(what, command, environment=None):
 
 with_model = (CACHE / "models" / EMBEDDER / "model.safetensors").exists()
 with tempfile.TemporaryDirectory() as home:
-    pathlib.Path(home, "tenfold.yaml").write_text(f"models:\n  embedder: {EMBEDDER}\n  generator: none\n")
+    pathlib.Path(home, "tenfold.yaml").write_text(f"server:\n  grpc_listen: 127.0.0.1:0\nmodels:\n  embedder: {EMBEDDER}\n  generator: none\n")
     server = subprocess.Popen([BIN, "up", "--home", home, "--listen", "127.0.0.1:0", *([] if with_model else ["--no-models"])], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    url = next((line.split()[1] for line in server.stdout if line.startswith("ready ")), None)
-    if not url:
+    said = {}
+    for line in server.stdout:
+        said.update([line.split(maxsplit=1)])
+        if line.startswith("ready "):
+            break
+    url, grpc = said.get("ready", "").strip(), said.get("grpc", "").strip()
+    if not url or not grpc:
         print("FAILED the server did not start\n0 passed, 1 failed")
         sys.exit(1)
     try:
@@ -55,6 +60,9 @@ with tempfile.TemporaryDirectory() as home:
             run(name, [clients / name / "bin" / "python", ROOT / "tests" / "clients" / "pinecone_client.py", url, key, other, *([EMBEDDER] if with_model else [])])
         openai = pathlib.Path(subprocess.run([ROOT / "scripts" / "fetch_clients"], capture_output=True, text=True, check=True).stdout.strip())
         run("openai's vector stores", [openai / "bin" / "python", ROOT / "tests" / "clients" / "openai_vector_stores.py", url, key, other])
+        for name in ("weaviate", "langchain-weaviate", "llama-index-weaviate"):
+            run(name, [clients / name / "bin" / "python", "-W", "ignore", ROOT / "tests" / "clients" / "weaviate_client.py", url, grpc.rsplit(":", 1)[1], key, other, *([EMBEDDER] if with_model else [])])
+        run("a second server on the same port of gRPC", [sys.executable, ROOT / "tests" / "scenario" / "grpc_port_taken.py", BIN, grpc])
         if CONTRACT:
             run("the contract of search indexes over pinecone:", [CONTRACT, "--gtest_brief=1", "--gtest_filter=*SearchIndexContract*/pinecone"], {"TENFOLD_TEST_PINECONE": url, "PINECONE_API_KEY": key})
     finally:

@@ -57,6 +57,8 @@ Json Translate(const Filter& filter, bool negated) {
     case Op::kLessOrEqual: return range("$lte");
     case Op::kGreater: return range("$gt");
     case Op::kGreaterOrEqual: return range("$gte");
+    case Op::kLike:
+    case Op::kLikeWord: throw Error(Code::kUnimplemented, "filter: pinecone knows no patterns ('" + filter.field + "')");
     case Op::kWithin: throw Error(Code::kUnimplemented, "filter: pinecone knows no places ('" + filter.field + "')");
   }
   return nullptr;

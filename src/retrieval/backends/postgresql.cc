@@ -165,6 +165,8 @@ std::string ConditionOf(const Filter& filter, Statement& statement) {
     case Op::kLessOrEqual: return compare("<=");
     case Op::kGreater: return compare(">");
     case Op::kGreaterOrEqual: return compare(">=");
+    case Op::kLike:
+    case Op::kLikeWord: throw Error(Code::kUnimplemented, "filter: patterns are not pushed down to PostgreSQL ('" + filter.field + "')");
     case Op::kWithin: {
       // Great-circle distance on a sphere of 6,371,008.8 m, the haversine formula, as Filter::Matches.
       const auto lat = "radians((metadata->" + statement.Bind(filter.field) + "->>'lat')::float8)", lon = "radians((metadata->" + statement.Bind(filter.field) + "->>'lon')::float8)";

@@ -184,14 +184,7 @@ class WeaviateIndex : public SearchIndex {
   }
 
  private:
-  std::string Distance() const {
-    switch (options_.metric) {
-      case Metric::kCosine: return "cosine";
-      case Metric::kDot: return "dot";
-      case Metric::kEuclidean: return "l2-squared";
-    }
-    return {};
-  }
+  std::string Distance() const { return WeaviateDistance(options_.metric); }
 
   Json MakeClass() const {
     const auto text = [](const char* name, const char* type, const char* tokenization, bool filterable, bool searchable) {
@@ -375,6 +368,8 @@ class WeaviateIndex : public SearchIndex {
       case Op::kLessOrEqual: return Compare(filter.field, filter.values.at(0), "LessThanEqual");
       case Op::kGreater: return Compare(filter.field, filter.values.at(0), "GreaterThan");
       case Op::kGreaterOrEqual: return Compare(filter.field, filter.values.at(0), "GreaterThanEqual");
+      case Op::kLike:
+      case Op::kLikeWord: throw Error(Code::kUnimplemented, "filter: patterns are not pushed down to Weaviate ('" + filter.field + "')");
       case Op::kWithin: {
         const auto name = PropertyOf(filter.field, 'g');
         if (!Knows(name)) return kNever;
@@ -423,14 +418,7 @@ class WeaviateIndex : public SearchIndex {
     return out;
   }
 
-  float ScoreOf(float distance) const {
-    switch (options_.metric) {
-      case Metric::kCosine: return 1 - distance;
-      case Metric::kDot:
-      case Metric::kEuclidean: return -distance;
-    }
-    return 0;
-  }
+  float ScoreOf(float distance) const { return ScoreOfWeaviateDistance(options_.metric, distance); }
 
   std::vector<FacetCount> Count(const Context& ctx, std::string_view name_space, const std::string& facet, const std::string& where) {
     std::vector<FacetCount> out;
@@ -478,6 +466,30 @@ class WeaviateIndex : public SearchIndex {
 };
 
 }  // namespace
+
+std::string WeaviateDistance(Metric metric) {
+  switch (metric) {
+    case Metric::kCosine: return "cosine";
+    case Metric::kDot: return "dot";
+    case Metric::kEuclidean: return "l2-squared";
+  }
+  return {};
+}
+
+std::optional<Metric> MetricOfWeaviateDistance(std::string_view name) {
+  for (const auto metric : {Metric::kCosine, Metric::kDot, Metric::kEuclidean})
+    if (WeaviateDistance(metric) == name) return metric;
+  return std::nullopt;
+}
+
+float ScoreOfWeaviateDistance(Metric metric, float distance) {
+  switch (metric) {
+    case Metric::kCosine: return 1 - distance;
+    case Metric::kDot:
+    case Metric::kEuclidean: return -distance;
+  }
+  return 0;
+}
 
 std::unique_ptr<SearchIndex> OpenWeaviateIndex(const Context& ctx, std::string_view url, const RemoteIndexOptions& options) {
   const auto slash = url.rfind('/');
