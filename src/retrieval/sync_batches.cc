@@ -88,9 +88,17 @@ void Sync::Start(Pending pending) {
                        : !item.media_type.empty()  ? item.media_type
                                                    : std::string(data::MediaTypeOf(item.path));
     filling_->bytes += work->bytes.size();
-    auto job = std::make_shared<std::packaged_task<void()>>([this, work] { Build(*work); });
-    work->done = job->get_future();
-    pool_->Submit([job] { (*job)(); });
+    // Not a packaged_task: that keeps its function, so the work would hold the task that holds the work, for ever if nobody asks for the outcome.
+    auto done = std::make_shared<std::promise<void>>();
+    work->done = done->get_future();
+    pool_->Submit([this, work, done] {
+      try {
+        Build(*work);
+        done->set_value();
+      } catch (...) {
+        done->set_exception(std::current_exception());
+      }
+    });
   } catch (const Error& e) {
     if (ctx_.done()) throw;
     if (IsTrouble(e.code()) && ++troubles_ >= kMaxTroubles)
