@@ -48,7 +48,7 @@ bool ExactVectors::GrowFile(std::size_t floats) {
   auto* data = static_cast<float*>(mapped);
   if (is_new) {
     if (!heap_.empty()) std::memcpy(data, heap_.data(), heap_.size() * sizeof(float));
-    heap_ = {};
+    heap_ = std::vector<float>();  // gives the memory back, which {} would not
   }
   file_ = file;
   data_ = data;

@@ -12,8 +12,8 @@ namespace {
 // How many times k is re-ranked, by four-bit codes and then exactly, and how many codes are scanned for each square root of the rows, measured by bench/vector_peers on
 // 384-dimensional text embeddings; the floors hold the recall for small k.
 constexpr std::size_t kRerankFactor = 10, kMinRerank = 100, kExactFactor = 2, kMinExact = 16;
-constexpr double kScanFactor = 25;
-constexpr std::size_t kScanFloor = 2048, kScanPerResult = 64;
+constexpr double kScanFactor = 40;
+constexpr std::size_t kScanFloor = 4096, kScanPerResult = 64;
 // Up to so many allowed rows are looked at one by one.
 constexpr std::size_t kFew = 384;
 // Up to this part of the rows, if allowed, all have their four-bit codes read.
@@ -77,10 +77,11 @@ std::vector<Hit> VectorIndex::SearchRows(std::span<const std::uint32_t> rows, st
   };
   std::vector<Hit> hits;
   hits.reserve(rows.size());
-  if (rows.size() > 1) fetch(rows[1]);
+  // The rows lie anywhere in memory: some are fetched while others are computed.
+  constexpr std::size_t kAhead = 4;
+  for (std::size_t i = 0; i < std::min(kAhead, rows.size()); ++i) fetch(rows[i]);
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    // The rows lie anywhere in memory: the one after next is fetched while this one is computed.
-    if (i + 2 < rows.size()) fetch(rows[i + 2]);
+    if (i + kAhead < rows.size()) fetch(rows[i + kAhead]);
     hits.push_back({rows[i], Score(rows[i], query)});
   }
   const auto keep = std::min(k, hits.size());

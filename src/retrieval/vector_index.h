@@ -39,7 +39,7 @@ class VectorIndex {
   /// What was put in `row`, which must hold something: under kCosine scaled to length 1. Shape: [dim]. Until the next Put.
   std::span<const float> Get(std::uint32_t row) const { return vectors_.Get(row); }
   /// The `k` rows most like `query`, best first, with the metric's exact value as score (kEuclidean: the negative squared distance). Shapes: query [dim]. Order: equal scores, lower row first.
-  /// Cost on the calling thread: the codes of about 25 sqrt(n) rows. Returns fewer than `k` only if fewer rows are allowed.
+  /// Cost on the calling thread: the codes of about 40 sqrt(n) rows, and 2k exact vectors. Returns fewer than `k` only if fewer rows are allowed.
   std::vector<Hit> Search(std::span<const float> query, const Bitmap& filter, std::size_t k, VectorEffort effort = {}) const;
   std::size_t size() const { return size_; }
   std::size_t partitions() const { return partitions_.partitions(); }

@@ -1,6 +1,7 @@
 #include "retrieval/vector_index.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <cmath>
@@ -140,6 +141,153 @@ TEST(VectorIndex, HoldsEqualVectorsInPartitions) {
   const auto hits = index.Search(one, all, 20);
   ASSERT_EQ(hits.size(), 20u);
   for (const auto& hit : hits) EXPECT_NEAR(hit.score, 1, 1e-5);
+}
+
+/// What is found of the true ten best by a metric of vectors of many lengths, in partitions; and that scores are exact.
+double RecallBy(Metric metric) {
+  constexpr std::size_t kDim = 96;
+  constexpr std::uint32_t kRows = 11'000;
+  Vectors vectors(kDim, 150);
+  VectorIndex index(kDim, metric);
+  std::mt19937 random(4);
+  std::vector<std::vector<float>> held;
+  Bitmap all;
+  for (std::uint32_t i = 0; i < kRows; ++i) {
+    held.push_back(vectors.Next());
+    for (auto& x : held.back()) x *= 0.7f + 0.6f * static_cast<float>(random() % 1000) / 1000;
+    index.Put(i, held.back());
+    all.Set(i);
+  }
+  EXPECT_GT(index.partitions(), kRows / VectorIndex::kSplitFrom);
+  const auto score = [&](const std::vector<float>& a, const std::vector<float>& b) {
+    double sum = 0;
+    for (std::size_t d = 0; d < kDim; ++d) sum += metric == Metric::kDot ? static_cast<double>(a[d]) * static_cast<double>(b[d]) : -std::pow(static_cast<double>(a[d]) - static_cast<double>(b[d]), 2);
+    return sum;
+  };
+  std::size_t right = 0;
+  constexpr std::size_t kQueries = 40;
+  for (std::size_t q = 0; q < kQueries; ++q) {
+    const auto query = vectors.Next();
+    std::vector<std::pair<double, std::uint32_t>> exact;
+    for (std::uint32_t i = 0; i < kRows; ++i) exact.emplace_back(-score(held[i], query), i);
+    std::partial_sort(exact.begin(), exact.begin() + 10, exact.end());
+    const auto hits = index.Search(query, all, 10);
+    EXPECT_EQ(hits.size(), 10u);
+    for (const auto& hit : hits) {
+      EXPECT_NEAR(static_cast<double>(hit.score), score(held[hit.row], query), 1e-4);
+      right += std::any_of(exact.begin(), exact.begin() + 10, [&](const auto& one) { return one.second == hit.row; });
+    }
+  }
+  return static_cast<double>(right) / (10.0 * kQueries);
+}
+
+TEST(VectorIndex, FindsByInnerProductInPartitions) { EXPECT_GE(RecallBy(Metric::kDot), 0.95); }
+TEST(VectorIndex, FindsByDistanceInPartitions) { EXPECT_GE(RecallBy(Metric::kEuclidean), 0.95); }
+
+TEST(VectorIndex, ReturnsAsManyAsAreAllowedOfVectorsTooLongForEstimates) {
+  for (const auto metric : {Metric::kDot, Metric::kEuclidean}) {
+    Vectors vectors(64, 5);
+    VectorIndex index(64, metric);
+    Bitmap all;
+    for (std::uint32_t i = 0; i < 9'000; ++i) {
+      auto vector = vectors.Next();
+      for (auto& x : vector) x *= i % 2 ? 1e30f : 1.0f;
+      index.Put(i, vector);
+      all.Set(i);
+    }
+    EXPECT_EQ(index.Search(vectors.Next(), all, 10).size(), 10u);
+    for (std::uint32_t i = 0; i < 9'000; ++i) index.Remove(i);
+    EXPECT_TRUE(index.Search(vectors.Next(), all, 10).empty());
+  }
+}
+
+TEST(ExactVectors, GoIntoAFileWhenTheyAreManyAndAreTheSameThere) {
+  constexpr std::size_t kDim = 40;
+  ExactVectors vectors(kDim, 64 << 10);
+  const auto value = [](std::uint32_t row, std::size_t d) { return static_cast<float>(row) + static_cast<float>(d) / 64; };
+  const auto put = [&](std::uint32_t row) {
+    std::vector<float> vector(kDim);
+    for (std::size_t d = 0; d < kDim; ++d) vector[d] = value(row, d);
+    vectors.Put(row, vector);
+  };
+  const auto check = [&](std::uint32_t rows) {
+    for (std::uint32_t row = 0; row < rows; ++row)
+      for (std::size_t d = 0; d < kDim; ++d) ASSERT_EQ(vectors.at(row)[d], value(row, d)) << row;
+  };
+  for (std::uint32_t row = 0; row < 400; ++row) put(row);
+  EXPECT_EQ(vectors.file_bytes(), 0u);
+  EXPECT_GT(vectors.heap_bytes(), 0u);
+  for (std::uint32_t row = 400; row < 120'000; ++row) put(row);  // 19 MB: the file grows twice
+  EXPECT_GE(vectors.file_bytes(), 120'000 * kDim * sizeof(float));
+  EXPECT_EQ(vectors.heap_bytes(), 0u);
+  check(120'000);
+  vectors.Clear(7);
+  for (std::size_t d = 0; d < kDim; ++d) EXPECT_EQ(vectors.at(7)[d], 0.0f);
+}
+
+TEST(ExactVectors, StayOnTheHeapWhereNoFileCanBeHad) {
+  ExactVectors vectors(8, 1024);
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  rlimit none = before;
+  none.rlim_cur = 0;
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  for (std::uint32_t row = 0; row < 1000; ++row) vectors.Put(row, std::vector<float>(8, static_cast<float>(row)));
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_EQ(vectors.file_bytes(), 0u);
+  for (std::uint32_t row = 0; row < 1000; ++row) EXPECT_EQ(vectors.at(row)[7], static_cast<float>(row));
+}
+
+TEST(FineCodes, EstimateInnerProductsAndGiveBackAboutWhatWasPut) {
+  constexpr std::size_t kDim = 384;
+  constexpr std::uint32_t kRows = 200;
+  Vectors vectors(kDim, 1);
+  const Rotation rotation(kDim);
+  FineCodes codes(rotation.padded());
+  std::vector<std::vector<float>> held(kRows, std::vector<float>(rotation.padded()));
+  for (std::uint32_t i = 0; i < kRows; ++i) {
+    rotation.Apply(vectors.Next(), held[i]);
+    codes.Put(i, held[i]);
+  }
+  std::vector<float> query(rotation.padded()), decoded(rotation.padded());
+  rotation.Apply(vectors.Next(), query);
+  FineQuery fine;
+  fine.Build(query);
+  double error = 0, squares = 0;
+  for (std::uint32_t i = 0; i < kRows; ++i) {
+    const double off = codes.Estimate(i, fine) - Cosine(held[i], query);
+    error += off / kRows;
+    squares += off * off / kRows;
+    codes.Decode(i, decoded);
+    EXPECT_LT(SquaredDistance(decoded.data(), held[i].data(), kDim), 0.15f * 0.15f);
+  }
+  EXPECT_NEAR(error, 0, 0.003);
+  EXPECT_LT(std::sqrt(squares), 0.009);  // about 0.11 / sqrt(384) = 0.0056
+  codes.Clear(3);
+  EXPECT_EQ(codes.Estimate(3, fine), 0);
+}
+
+TEST(Shortlist, KeepsTheBestAndFewMore) {
+  std::mt19937 random(8);
+  for (const std::size_t count : {1u, 20u, 300u}) {
+    std::vector<std::pair<float, std::uint32_t>> all;
+    Shortlist list;
+    list.Begin(count);
+    for (std::uint32_t i = 0; i < 4000; ++i) {
+      all.emplace_back(std::normal_distribution<float>()(random), i);
+      list.Add(all.back().first, i);
+    }
+    std::sort(all.rbegin(), all.rend());
+    const auto taken = list.Take();
+    EXPECT_GE(taken.size(), count);
+    EXPECT_LE(taken.size(), count + count / 4 + 2);
+    for (std::size_t i = 0; i < count; ++i) EXPECT_NE(std::find(taken.begin(), taken.end(), all[i].second), taken.end()) << count << " " << i;
+  }
+  Shortlist equal;
+  equal.Begin(20);
+  for (std::uint32_t i = 0; i < 5000; ++i) equal.Add(1.5f, i);
+  EXPECT_GE(equal.Take().size(), 20u);
+  EXPECT_LE(equal.Take().size(), 600u);
 }
 
 TEST(CodeList, EstimatesInnerProducts) {

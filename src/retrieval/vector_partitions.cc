@@ -56,18 +56,18 @@ VectorPartitions::VectorPartitions(std::size_t padded, Metric metric)
 }
 
 void VectorPartitions::Reset() {
-  partitions_ = {};
+  partitions_ = std::vector<CodeList>();
   blocks_ = CodeBlocks(padded_);
   centre_blocks_ = CodeBlocks(padded_);
-  free_ = {};
-  centres_ = {};
-  half_squares_ = {};
+  free_ = std::vector<std::uint32_t>();
+  centres_ = std::vector<float>();
+  half_squares_ = std::vector<float>();
   centre_codes_ = CodeList(padded_);
   centre_fine_ = FineCodes(padded_);
   fine_ = FineCodes(padded_);
   middle_.assign(padded_, 0);
-  places_ = {};
-  row_halves_ = {};
+  places_ = std::vector<Place>();
+  row_halves_ = std::vector<float>();
   size_ = puts_ = next_refreshed_ = 0;
   NewPartition();
 }
@@ -432,9 +432,10 @@ std::vector<std::uint32_t> VectorPartitions::Search(const Query& query, std::spa
     shortlist.Begin(rerank);
     Nearest(query, wanted, By::kSought, near);
     for (std::size_t i = 0; i < near.size(); ++i) {
-      if (i + 1 < near.size()) partitions_[near[i + 1].partition].Prefetch();
       const auto& codes = partitions_[near[i].partition];
       for (std::size_t block = 0; block < codes.blocks(); ++block) {
+        if (block + 1 < codes.blocks()) codes.Prefetch(block + 1);
+        else if (i + 1 < near.size()) partitions_[near[i + 1].partition].Prefetch(0);
         const auto allowed_here = allowed.empty() ? ~std::uint32_t{0} : AllowedOf(codes.rows(block), allowed);
         if (allowed_here == 0) continue;
         codes.Estimate(block, query.tables, near[i].score, estimates);
