@@ -22,9 +22,11 @@ struct Hit {
 /// idf = ln(1 + (N - n + 0.5) / (n + 0.5)), over the rows that are there. That is Lucene's BM25Similarity with lengths that are not rounded to a byte.
 /// A misspelt word counts for the words near it with a weight of 1 - edits / characters and the idf of the most frequent of them. Words of a phrase score as words.
 /// Threads: any number of readers; writers exclude each other and readers (the caller locks).
-/// Search adds up what each document can have at most, window by window: for frequent terms from a byte a document, so that sixteen are added at once, for others from
-/// their postings. Only documents that may be among the best are scored exactly.
-/// Source: Robertson & Zaragoza, "The Probabilistic Relevance Framework", 2009.
+/// Search adds up what each document can have at most, window by window, in 16 bits, and reads no more of it than it must: once `k` documents are found, words that
+/// together cannot lift a document above the worst of them are only looked at by blocks of 16 documents (MaxScore with block maxima). Frequent words have a byte for each
+/// document and each block, so that 16 are added at once; others their postings. Only documents that may be among the best are scored exactly, from the words they hold.
+/// Sources: Robertson & Zaragoza, "The Probabilistic Relevance Framework", 2009; Turtle & Flood, "Query evaluation: strategies and optimizations", 1995 (MaxScore);
+/// Mallia, Suel & Tonellotto, "Faster learned sparse retrieval with block-max pruning", SIGIR 2024 (maxima of blocks in a byte).
 class Bm25Index {
  public:
   explicit Bm25Index(Language language = Language::kEnglish) : language_(language) {}
@@ -44,72 +46,102 @@ class Bm25Index {
 
  private:
   static constexpr std::uint32_t kNone = 0xffffffff;
-  static constexpr std::uint16_t kMore = 0xffff;
-  /// Documents are numbered in the order of Add and never renumbered but by Rewrite, so that postings are appended.
+  static constexpr std::uint8_t kMore = 0xff;
+  /// Documents with a common maximum.
+  static constexpr std::uint32_t kBlock = 16;
+  /// Documents are numbered in the order of Add and never renumbered but by Rewrite, so that postings are appended. In halves: six bytes instead of eight.
   struct Posting {
-    std::uint32_t document;
-    std::uint16_t count;   ///< kMore: too many for it, see CountIn
-    std::uint16_t length;  ///< of the document; kMore: see lengths_
+    Posting(std::uint32_t document, std::uint32_t times) : low(static_cast<std::uint16_t>(document)), high(static_cast<std::uint16_t>(document >> 16)), count(static_cast<std::uint8_t>(times < kMore ? times : kMore)) {}
+    std::uint32_t document() const { return low | std::uint32_t{high} << 16; }
+    std::uint16_t low, high;
+    std::uint8_t count;      ///< kMore: so many or more, see CountIn
+    std::uint8_t bound = 0;  ///< tf / (tf + norm) in 255ths, rounded up; with bound_slope_ in the norm
   };
   struct Term {
     std::vector<Posting> postings;  ///< ascending; those of removed documents stay until Rewrite
-    std::vector<std::uint8_t> bounds;  ///< of a frequent term, by document: tf / (tf + norm) in 255ths, rounded up; documents past the end have none
     std::uint32_t name = 0;         ///< in names_
     std::uint32_t live = 0;         ///< documents
+    std::uint32_t dense = kNone;    ///< in dense_, of a frequent term
     std::uint16_t name_bytes = 0;
+    std::uint8_t most = 0;          ///< no posting's bound is greater
+  };
+  /// The bounds of a frequent term's postings, by document. Documents past the end have none.
+  struct Dense {
+    std::uint32_t term;
+    std::vector<std::uint8_t> bounds;
+    std::vector<std::uint8_t> blocks;  ///< the greatest of kBlock documents each
+  };
+  /// Together, because what is scored needs all of it.
+  struct Document {
+    std::uint64_t begin;   ///< of its words in sequences_
+    std::uint32_t length;  ///< words
+    std::uint32_t row;     ///< kNone: removed
   };
   /// A term of a query.
   struct Clause {
-    const Term* term;
-    double weight;       ///< idf, as often as asked
-    std::size_t at = 0;  ///< postings before it were passed
+    std::uint32_t term;
+    double weight;  ///< idf, as often as asked
   };
   struct Norm {
     double base, slope;  ///< k1 * (1 - b), k1 * b / average length
   };
   class Best;
+  class Scorer;
+  class Scan;
 
   std::string_view NameOf(const Term& term) const { return std::string_view(names_).substr(term.name, term.name_bytes); }
   const Term* Find(std::string_view name) const;
   std::uint32_t FindOrAdd(std::string_view name);
   void GrowSlots();
   void Rewrite();
-  void KeepBounds(Term& term);
-  void RaiseBound(Term& term, const Posting& posting) const;
+  /// The bounds of all postings anew, for the average length as it is now.
+  void RenewBounds();
+  void RenewBounds(Term& term);
+  /// Gives a term a Dense if it is frequent, and takes it away if not.
+  void ReviewDense(std::uint32_t term);
+  void DropDense(std::uint32_t term);
+  static void RaiseDense(Dense& dense, std::uint32_t document, std::uint8_t bound);
   /// Calls `visit(term)` for the words of a document in their order.
   template <class F>
   void ForEachTermOf(std::uint32_t document, F&& visit) const;
+  std::uint64_t EndOf(std::uint32_t document) const { return document + 1 < documents_.size() ? documents_[document + 1].begin : sequences_.size(); }
   std::uint32_t CountIn(std::uint32_t term, std::uint32_t document) const;
 
   double InverseFrequency(std::size_t matching) const;
   Norm NormNow() const;
-  double Part(const Clause& clause, const Posting& posting, Norm norm) const;
-  static void MoveTo(Clause& clause, std::uint32_t document);
-  /// The clause's part of the document's score; moves the clause on, so documents must ascend.
-  double PartOf(Clause& clause, std::uint32_t document, Norm norm) const;
   std::vector<Clause> ClausesOf(const WordQuery& query) const;
   void AddFuzzy(const WordQuery::Fuzzy& fuzzy, std::vector<std::pair<std::uint32_t, double>>& weights) const;
   /// Live documents that hold every phrase, ascending; nothing if the query has none.
   std::optional<std::vector<std::uint32_t>> WithPhrases(const WordQuery& query) const;
   bool HoldsPhrase(std::uint32_t document, std::span<const std::uint32_t> phrase) const;
-  void SearchIn(std::span<const std::uint32_t> documents, std::vector<Clause>& clauses, const Bitmap& filter, Best& best) const;
-  void SearchAll(std::vector<Clause>& clauses, const Bitmap& filter, Best& best) const;
-  /// Adds to sums[0..size) what documents first.. can have at most of the clause, and moves it on.
-  void AddBounds(Clause& clause, Norm norm, double stretch, std::uint32_t first, std::span<float> sums) const;
-
   const Language language_;
   std::string names_;
   std::vector<Term> terms_;
+  std::vector<Dense> dense_;
   std::vector<std::uint32_t> slots_;  // open addressing by hash of the name; kNone: free
-  std::vector<std::uint32_t> row_of_document_;  // kNone: removed
-  std::vector<std::uint32_t> lengths_;          // words per document
-  std::vector<std::uint64_t> sequence_of_document_;  // where its words begin in sequences_
-  std::vector<std::uint8_t> sequences_;         // terms of each document in order, seven bits a byte: to remove it and to check phrases
+  std::vector<Document> documents_;
+  std::vector<std::uint8_t> sequences_;         // terms of each document in order, seven bits a byte: to remove it, to score it and to check phrases
   std::vector<std::uint32_t> document_of_row_;  // kNone: free
   std::size_t rows_ = 0;
   std::uint64_t total_length_ = 0;
-  double bound_slope_ = 0;   // the Norm::slope that the terms' bounds were computed with
+  double bound_slope_ = 0;   // the Norm::slope that the bounds were computed with
   bool rows_ascend_ = true;  // with the documents' numbers
 };
+
+template <class F>
+void Bm25Index::ForEachTermOf(std::uint32_t document, F&& visit) const {
+  const auto* at = sequences_.data() + documents_[document].begin;
+  for (auto left = documents_[document].length; left > 0; --left) {
+    std::uint32_t term = *at++;
+    if (term & 0x80) {
+      term &= 0x7f;
+      for (unsigned shift = 7;; shift += 7) {
+        term |= (*at & 0x7fu) << shift;
+        if (!(*at++ & 0x80)) break;
+      }
+    }
+    visit(term);
+  }
+}
 
 }  // namespace tenfold::retrieval

@@ -98,6 +98,54 @@ TEST(Bm25, EqualsLucenesFormulaThroughAddsAndRemovals) {
   EXPECT_EQ(index.rows(), model.texts.size());
 }
 
+TEST(Bm25, FindsExactlyTheBestAmongManyDocuments) {
+  // Several windows, words of all frequencies, texts that get longer (so that the bounds are older than the average length), copies with equal scores, and rows out of order.
+  std::mt19937 random(5);
+  const auto below = [&](std::size_t n) { return random() % n; };
+  Bm25Index index;
+  Model model;
+  constexpr std::uint32_t kRows = 18'000;
+  std::vector<std::string> texts;
+  const auto add = [&](std::uint32_t row) {
+    std::string text;
+    if (!texts.empty() && below(4) == 0) {
+      text = texts[below(texts.size())];
+    } else {
+      for (auto n = 2 + below(4 + row / 2000); n > 0; --n) text += "w" + std::to_string(static_cast<int>(std::exp(static_cast<double>(below(1000)) / 1000 * 7))) + " ";
+      texts.push_back(text);
+    }
+    index.Add(row, text);
+    model.texts[row] = Tokenize(text);
+  };
+  for (std::uint32_t i = 0; i < kRows; ++i) add(i * 7 % kRows);
+  for (int round = 0; round < 3; ++round) {
+    for (int turn = 0; turn < 6; ++turn) {
+      std::string text;
+      for (auto n = 1 + below(8); n > 0; --n) text += "w" + std::to_string(1 + below(std::array{6u, 40u, 900u}[below(3)])) + " ";
+      Bitmap filter;
+      const auto share = std::array{1u, 1u, 3u, 40u}[below(4)];
+      for (std::uint32_t i = 0; i < kRows; ++i)
+        if (i % share == 0) filter.Set(i);
+      const auto k = std::array{1u, 10u, 600u}[below(3)];
+      const auto hits = index.Search(text, filter, k);
+      const auto expected = model.Search(ParseWordQuery(text), filter);
+      ASSERT_EQ(hits.size(), std::min<std::size_t>(k, expected.size())) << text;
+      for (std::size_t i = 0; i < hits.size(); ++i) {
+        ASSERT_NEAR(hits[i].score / -expected[i].first, 1, 1e-6) << text;
+        if (i > 0) ASSERT_TRUE(hits[i - 1].score > hits[i].score || (hits[i - 1].score == hits[i].score && hits[i - 1].row < hits[i].row)) << text;
+      }
+      // Of copies with the last score, those of the lowest rows.
+      if (hits.size() == k && k < expected.size() && expected[k - 1].first == expected[k].first) {
+        for (std::size_t i = 0; i < k; ++i) ASSERT_EQ(hits[i].row, expected[i].second) << text;
+      }
+    }
+    for (std::uint32_t i = 0; i < kRows; ++i)
+      if (below(10) < static_cast<std::size_t>(round) * 2 + 1 && model.texts.erase(i) > 0) index.Remove(i);
+    for (std::uint32_t i = 0; i < kRows; i += 3)
+      if (!model.texts.contains(i)) add(i);
+  }
+}
+
 TEST(Bm25, ForgetsWordsThatNobodyUses) {
   Bm25Index index;
   for (std::uint32_t i = 0; i < 2000; ++i) index.Add(i, "common word" + std::to_string(i));
