@@ -2,6 +2,7 @@
 #include "serving/grpc_server.h"
 
 #include <grpc/grpc.h>
+#include <grpc/support/log.h>
 #include <grpcpp/generic/async_generic_service.h>
 #include <grpcpp/resource_quota.h>
 #include <grpcpp/security/server_credentials.h>
@@ -59,6 +60,9 @@ grpc::ByteBuffer BytesOf(std::string_view text) {
   return {&slice, 1};
 }
 
+/// What gRPC has to say of strangers' connections is not for everybody's eyes: what matters is thrown or answered.
+void LogAsOurs(gpr_log_func_args* args) { Log(LogLevel::kDebug, "grpc", {{"file", args->file}, {"line", args->line}, {"text", std::string_view(args->message)}}); }
+
 struct Row {
   GrpcMethod method;
   Histogram* latency;
@@ -83,6 +87,7 @@ class GrpcServer::Impl : public grpc::CallbackGenericService {
       auto path = method.path;
       rows_.emplace(std::move(path), Row{std::move(method), &metrics.GetHistogram("tenfold_grpc_request_duration_seconds", "Time from a call's first message to its end.", labels), count("ok"), count("error")});
     }
+    gpr_set_log_function(LogAsOurs);
     grpc::ServerBuilder builder;
     builder.SetMaxReceiveMessageSize(static_cast<int>(options_.message_limit_bytes));
     builder.SetMaxSendMessageSize(static_cast<int>(options_.message_limit_bytes));

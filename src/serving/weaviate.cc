@@ -29,6 +29,10 @@ std::string QueryText(const HttpRequest& http, const char* name) {
   const auto given = http.query.find(name);
   return given == http.query.end() ? std::string() : given->second;
 }
+std::string IdIn(const HttpRequest& http) {
+  const auto& id = http.path_params.at("id");
+  return NormalUuid(id).value_or(id);
+}
 const std::string& Class(const HttpRequest& http) { return http.path_params.at("class"); }
 
 HttpResponse Empty(int status) {
@@ -145,7 +149,7 @@ HttpResponse Insert(WeaviateObjects& on, const Context& ctx, const HttpRequest& 
 HttpResponse Replace(WeaviateObjects& on, const Context& ctx, const HttpRequest& http) {
   const auto body = BodyOf(http);
   auto object = ReadObject(body);
-  object.id = http.path_params.at("id");
+  object.id = IdIn(http);
   const auto tenant = TextIn(body, "tenant");
   object = on.PutOne(ctx, Class(http), tenant, std::move(object), Put::kThere);
   return JsonResponse(ObjectJson(on.Find(ctx, Class(http)), object, tenant, true));
@@ -153,21 +157,21 @@ HttpResponse Replace(WeaviateObjects& on, const Context& ctx, const HttpRequest&
 HttpResponse Update(WeaviateObjects& on, const Context& ctx, const HttpRequest& http) {
   const auto body = BodyOf(http);
   auto part = ReadObject(body);
-  part.id = http.path_params.at("id");
+  part.id = IdIn(http);
   on.Merge(ctx, Class(http), TextIn(body, "tenant"), std::move(part));
   return Empty(204);
 }
 HttpResponse Get(WeaviateObjects& on, const Context& ctx, const HttpRequest& http) {
   const auto tenant = QueryText(http, "tenant");
   const auto from = on.Open(ctx, Class(http), tenant);
-  const auto& id = http.path_params.at("id");
+  const auto id = IdIn(http);
   const auto found = WeaviateObjects::Fetch(ctx, from, {&id, 1});
   if (found.empty()) throw Error(Code::kNotFound, "there is no object with id '" + id.substr(0, 64) + "'", "id");
   if (http.method == "HEAD") return Empty(204);
   return JsonResponse(ObjectJson(from.schema, found[0], tenant, QueryText(http, "include").find("vector") != std::string::npos));
 }
 HttpResponse Delete(WeaviateObjects& on, const Context& ctx, const HttpRequest& http) {
-  const auto& id = http.path_params.at("id");
+  const auto id = IdIn(http);
   if (!on.DeleteOne(ctx, Class(http), QueryText(http, "tenant"), id)) throw Error(Code::kNotFound, "there is no object with id '" + id.substr(0, 64) + "'", "id");
   return Empty(204);
 }

@@ -83,6 +83,18 @@ WeaviateObject ObjectOf(const WeaviateClass& schema, IndexRecord&& record) {
   return out;
 }
 
+/// Whether its vector may decide the length of all: one that is refused itself may not.
+bool CanBeFirst(const IndexRecord& record, retrieval::Metric metric) {
+  if (record.vector.empty()) return false;
+  const IndexChange change{Kind::kPut, record};
+  try {
+    retrieval::CheckChanges({&change, 1}, record.vector.size(), metric);
+  } catch (const Error&) {
+    return false;
+  }
+  return true;
+}
+
 /// What a record is embedded of.
 std::string TextOf(const IndexRecord& record) {
   auto text = record.text;
@@ -94,7 +106,7 @@ std::string TextOf(const IndexRecord& record) {
 
 WeaviateClass WeaviateObjects::Create(const Context& ctx, const JsonObject& sent) {
   auto schema = ReadWeaviateClass(sent);
-  Collection row{.name = CollectionOfClass(schema.name), .metric = schema.metric};
+  Collection row{.name = CollectionOfClass(schema.name), .metric = schema.metric, .readers = schema.readers};
   if (schema.embeds) {
     if (!embedder_) throw Error(Code::kFailedPrecondition, "class '" + schema.name + "': this server runs no embedding model; use vectors of your own (vectorizer none)", "vectorizer");
     row.dim = embedder_->dim();
@@ -159,13 +171,17 @@ WeaviateClass WeaviateObjects::Change(const Context& ctx, std::string_view class
   const auto asked = ReadWeaviateClass(sent);
   for (const auto& [key, value] : asked.json) {
     const auto* known = now.json.if_contains(key);
-    if (key != "description" && key != "multiTenancyConfig" && !value.is_null() && (!known || *known != value)) throw Error(Code::kUnimplemented, std::string(key) + ": cannot be changed; description, autoTenantCreation and new properties can", std::string(key));
+    if (key != "description" && key != "multiTenancyConfig" && key != "tenfoldReaders" && !value.is_null() && (!known || *known != value)) throw Error(Code::kUnimplemented, std::string(key) + ": cannot be changed; description, autoTenantCreation, tenfoldReaders and new properties can", std::string(key));
   }
   if (asked.name != now.name || asked.has_tenants != now.has_tenants) throw Error(Code::kUnimplemented, "multiTenancyConfig.enabled: cannot be changed", "multiTenancyConfig");
   const auto row = collections_.Configure(ctx, CollectionOfClass(class_name), [&](Collection& one) {
     auto schema = ClassOfCollection(one).value();
     if (const auto* text = asked.json.if_contains("description")) schema.json["description"] = *text;
     schema.json["multiTenancyConfig"] = asked.json.at("multiTenancyConfig");
+    if (const auto* readers = asked.json.if_contains("tenfoldReaders")) {
+      schema.json["tenfoldReaders"] = *readers;
+      one.readers = asked.readers;
+    }
     one.attributes["class"] = schema.json;
   });
   return ClassOfCollection(row).value();
@@ -280,7 +296,7 @@ WeaviateObjects::Prepared WeaviateObjects::Prepare(const Context& ctx, std::stri
   for (std::size_t i = 0; i < objects.size(); ++i) attempt(i, [&] { records[i] = RecordOf(to.schema, objects[i]); });
   if (to.schema.embeds) EmbedMissing(ctx, to.schema, records);
   if (to.row.dim == 0)
-    if (const auto first = std::find_if(records.begin(), records.end(), [](const IndexRecord& record) { return !record.vector.empty(); }); first != records.end()) {
+    if (const auto first = std::find_if(records.begin(), records.end(), [&](const IndexRecord& record) { return CanBeFirst(record, to.row.metric); }); first != records.end()) {
       to.row = collections_.Configure(ctx, to.row.name, [&](Collection& one) { one.dim = static_cast<std::int64_t>(first->vector.size()); });
       to.index = collections_.Open(ctx, to.row.name);
     }

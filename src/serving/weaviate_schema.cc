@@ -303,6 +303,7 @@ WeaviateClass ReadWeaviateClass(const JsonObject& sent) {
   if (const auto* modules = ObjectIn(sent, "moduleConfig"))
     for (const auto& [module, options] : *modules) EmbedsWith(std::string(module), "moduleConfig");
   if (const auto* ttl = ObjectIn(sent, "objectTtlConfig"); ttl && FlagIn(*ttl, "enabled", true)) Refuse("objectTtlConfig", "objects do not expire");
+  out.readers = TextIn(sent, "tenfoldReaders");
   ReadVectors(sent, out);
   ReadWords(sent, out);
   ReadTenancy(sent, out);

@@ -29,6 +29,7 @@ struct WeaviateClass {
   retrieval::Metric metric = retrieval::Metric::kCosine;
   bool has_tenants = false;
   bool makes_tenants = false;    ///< a tenant is there from its first object on
+  std::string readers = {};      ///< "tenfoldReaders", which is ours: labels that may search it beside its owner
   std::map<std::string, WeaviateProperty, std::less<>> properties = {};
   JsonObject json = {};          ///< whole, as GET /v1/schema/{class} gives it
 };

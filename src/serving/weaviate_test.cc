@@ -112,6 +112,7 @@ class WeaviateObjectsTest : public testing::Test {
 
 TEST_F(WeaviateObjectsTest, PutsWhatCanBePutAndSaysWhyNot) {
   objects_.Create(ana_, {{"class", "Films"}});
+  EXPECT_EQ(CodeOf([&] { objects_.PutOne(ana_, "Films", "", {.id = Id(0), .vector = {0, 0, 0, 0}}, WeaviateObjects::Put::kAny); }), Code::kInvalidArgument);  // and decides no length
   std::vector<WeaviateObject> all{{.id = Id(0), .properties = {{"title", "a"}}, .vector = {1, 0}}, {.id = "none"}, {.id = Id(1), .vector = {1, 0, 0}}, {.id = Id(2), .properties = {{"title", 5}}}, {.id = Id(3), .properties = {{"b c", "x"}}},
                                   {.id = Id(4), .properties = {{"empty", nullptr}}}, {.id = Id(5), .vector = {0, 0}}, {.id = Id(6), .properties = {{"list", JsonArray{}}}}, {.id = Id(7), .vector = {1, 0}, .vector_name = "other"}};
   const auto errors = objects_.PutAll(ana_, "Films", "", all);
@@ -159,6 +160,13 @@ TEST_F(WeaviateObjectsTest, ShowsNobodyWhatIsNotTheirs) {
   objects_.Delete(bob_, "Films");  // which is not there, to him
   EXPECT_EQ(objects_.List(ana_).size(), 1u);
   EXPECT_EQ(CodeOf([&] { objects_.Open(ana_, "Films", "c"); }), Code::kNotFound);
+  auto changed = objects_.Find(ana_, "Films").json;
+  changed["tenfoldReaders"] = "user:bob@example.com";
+  EXPECT_EQ(CodeOf([&] { objects_.Change(bob_, "Films", changed); }), Code::kNotFound);
+  objects_.Change(ana_, "Films", changed);
+  EXPECT_EQ(objects_.Open(bob_, "Films", "a").name_space, "a");
+  EXPECT_EQ(CodeOf([&] { objects_.PutOne(bob_, "Films", "a", {.id = Id(0)}, WeaviateObjects::Put::kAny); }), Code::kPermissionDenied);
+  EXPECT_EQ(CodeOf([&] { objects_.Delete(bob_, "Films"); }), Code::kPermissionDenied);
   EXPECT_EQ(CodeOf([&] { objects_.Open(ana_, "Films", "$tenants"); }), Code::kNotFound);
   EXPECT_EQ(CodeOf([&] { objects_.PutOne(ana_, "Films", "$tenants", {.id = Id(0)}, WeaviateObjects::Put::kAny); }), Code::kInvalidArgument);
 }

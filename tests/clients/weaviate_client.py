@@ -241,6 +241,14 @@ with connect(other_key) as other:
     raises("nor adds to it", lambda: other.collections.use(films).data.insert({"title": "x"}, vector=[1.0, 0.0, 0.0]), "could not find class")
     raises("nor deletes from it", lambda: other.collections.use(films).data.delete_many(Filter.by_property("year").greater_than(0)), "could not find class")
 check("and nothing was lost", len(made) == 3)
+shared = client.collections.create_from_dict({"class": f"{prefix}Shared", "tenfoldReaders": "public"})
+shared.data.insert({"text": "for everybody"}, uuid=uid(0), vector=[1.0, 2.0])
+with connect(other_key) as other:
+    theirs = other.collections.use(f"{prefix}Shared")
+    check("until its schema lets him in", ids(theirs.query.near_vector([1.0, 2.0])) == [0] and ids(theirs.query.bm25("everybody")) == [0])
+    raises("but he changes nothing", lambda: theirs.data.delete_many(Filter.by_id().equal(uid(0))), "owner")
+    raises("nor adds", lambda: theirs.data.insert({"text": "x"}, vector=[1.0, 2.0]), "owner")
+client.collections.delete(f"{prefix}Shared")
 
 if model:
     docs = client.collections.create(f"{prefix}Docs", vector_config=Configure.Vectors.custom(module_name="text2vec-tenfold"), properties=[Property(name="body", data_type=DataType.TEXT)])
