@@ -183,16 +183,18 @@ constexpr Backend<OpenGeneratorFunction> kGenerators[] = {
     {"catalog", OpenCatalogGenerator, "a model of 'tenfold models list' on llama.cpp; the default scheme"},
     {"openai", OpenRemoteGenerator, "openai:https://host/v1#model, key in $OPENAI_API_KEY"},
 };
-std::unique_ptr<models::Reranker> OpenFolderReranker(std::string_view url, const std::filesystem::path&) { return models::OpenBertReranker(std::filesystem::path(url.substr(url.find(':') + 1))); }
-std::unique_ptr<models::Reranker> OpenCacheReranker(std::string_view url, const std::filesystem::path& models) {
+std::unique_ptr<models::Reranker> OpenFolderReranker(std::string_view url, const std::filesystem::path&, const ModelSettings& settings) {
+  return models::OpenBertReranker(std::filesystem::path(url.substr(url.find(':') + 1)), {.threads = settings.threads});
+}
+std::unique_ptr<models::Reranker> OpenCacheReranker(std::string_view url, const std::filesystem::path& models, const ModelSettings& settings) {
   const auto folder = models / std::filesystem::path(url.substr(url.find(':') + 1)).filename();
   if (!std::filesystem::exists(folder)) throw Error(Code::kNotFound, "there is no re-ranking model '" + folder.string() + "'; put the model's folder there, or name it with file:FOLDER", "retrieval.reranker");
-  return models::OpenBertReranker(folder);
+  return models::OpenBertReranker(folder, {.threads = settings.threads});
 }
-std::unique_ptr<models::Reranker> OpenServedReranker(std::string_view url, const std::filesystem::path&) {
+std::unique_ptr<models::Reranker> OpenServedReranker(std::string_view url, const std::filesystem::path&, const ModelSettings&) {
   return models::OpenRemoteReranker(url, url.starts_with("cohere:") ? KeyFromEnvironment({"COHERE_API_KEY", "CO_API_KEY"}) : url.starts_with("jina:") ? KeyFromEnvironment({"JINA_API_KEY"}) : KeyFromEnvironment({"TEI_API_KEY"}));
 }
-using OpenRerankerFunction = std::unique_ptr<models::Reranker> (*)(std::string_view url, const std::filesystem::path& models);
+using OpenRerankerFunction = std::unique_ptr<models::Reranker> (*)(std::string_view url, const std::filesystem::path& models, const ModelSettings& settings);
 constexpr Backend<OpenRerankerFunction> kRerankers[] = {
     {"file", OpenFolderReranker, "file:/folder of a BERT cross-encoder as Hugging Face lays it out"},
     {"catalog", OpenCacheReranker, "the name of such a folder in the cache of models; the default scheme"},
@@ -212,10 +214,10 @@ std::unique_ptr<models::Embedder> OpenEmbedder(std::string_view name, const std:
   return std::make_unique<models::RecentEmbeddings>(FindBackend(kEmbedders, url, "embedder", "models.embedder").open(WithoutCatalog(url), models, settings));
 }
 
-std::unique_ptr<models::Reranker> OpenReranker(std::string_view name, const std::filesystem::path& models) {
+std::unique_ptr<models::Reranker> OpenReranker(std::string_view name, const std::filesystem::path& models, const ModelSettings& settings) {
   if (name == "none" || name.empty()) return nullptr;
   const auto url = WithScheme(name);
-  return FindBackend(kRerankers, url, "re-ranker", "retrieval.reranker").open(url, models);
+  return FindBackend(kRerankers, url, "re-ranker", "retrieval.reranker").open(url, models, settings);
 }
 
 std::unique_ptr<models::Generator> OpenGenerator(std::string_view name, const std::filesystem::path& models, const ModelSettings& settings) {

@@ -33,7 +33,7 @@ std::unique_ptr<models::Generator> OpenGenerator(std::string_view name, const st
 
 /// "file:<folder>" of a BERT cross-encoder, the name of such a folder below `models`, a cohere:, jina: or tei: URL (models/remote_reranker.h), or "none" (null).
 /// Errors: kNotFound, kDataLoss, kInvalidArgument (scheme, URL, a model of another kind). A server is asked for the first time with the first question.
-std::unique_ptr<models::Reranker> OpenReranker(std::string_view url, const std::filesystem::path& models);
+std::unique_ptr<models::Reranker> OpenReranker(std::string_view url, const std::filesystem::path& models, const ModelSettings& settings);
 
 /// How `embedded:NAME` is opened: by who holds the data folder it is in.
 using OpenEmbeddedIndex = std::function<std::unique_ptr<retrieval::SearchIndex>(const Context& ctx, std::string_view name, std::optional<std::size_t> dim, std::optional<retrieval::Metric> metric)>;

@@ -96,7 +96,7 @@ Services::Services(std::filesystem::path home_folder, const Settings& chosen, Wi
   const auto audit = [](data::WriteTx& tx, const Context& ctx, std::string_view action, std::string_view target) { security::AppendAudit(tx, ctx, action, target); };
   registry = std::make_unique<registry::Registry>(*store, audit);
   retrieval::HeadReranking reranking{.model = nullptr, .passages = settings.retrieval.rerank_passages, .limit = std::chrono::milliseconds(settings.retrieval.rerank_ms)};
-  if (with_models == WithModels::kYes) reranking.model = OpenReranker(settings.retrieval.reranker, CacheFolder() / "models");
+  if (with_models == WithModels::kYes) reranking.model = OpenReranker(settings.retrieval.reranker, CacheFolder() / "models", settings.models);
   retriever = std::make_unique<retrieval::Retriever>(*store, [this] { return generations.live(); }, std::move(reranking));
   tools.push_back(agents::MakeGetOrder(*store));
   tools.push_back(agents::MakeOpenTicket(audit));

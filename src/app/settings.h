@@ -53,8 +53,8 @@ struct RetrievalSettings {
   std::string index = "embedded:";
   std::string index_fallback = "none";
   std::string reranker = "none";
-  std::uint32_t rerank_passages = 20;
-  std::uint32_t rerank_ms = 800;
+  std::uint32_t rerank_passages = 10;
+  std::uint32_t rerank_ms = 1000;
 };
 TENFOLD_DESCRIBE(RetrievalSettings, (chunk_tokens, Range{32, 512}, Doc{"largest passage"}),
                  (language, Doc{"whose stems the word index of a new data folder knows: english, danish, dutch, finnish, french, german, hungarian, italian, norwegian, portuguese, romanian, russian, spanish, swedish, turkish or none"}),

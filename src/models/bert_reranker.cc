@@ -1,9 +1,13 @@
 #include "models/bert_reranker.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
+#include <condition_variable>
+#include <exception>
 #include <mutex>
 
+#include "base/executor.h"
 #include "base/files.h"
 #include "base/json.h"
 #include "models/safetensors.h"
@@ -81,6 +85,24 @@ struct Workspace {
   AttentionScratch attention;
 };
 
+/// Pairs that are computed together, and where their scores go.
+struct Batch {
+  std::vector<TokenPair> pairs;
+  std::size_t tokens = 0, first = 0;
+};
+
+/// One Score, shared by the threads that take part. Batches are taken one by one.
+struct SharedWork {
+  std::vector<Batch> batches;
+  std::vector<float> scores;
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool closed = false;               // guarded by mutex, as the next two
+  std::size_t helpers_at_work = 0;
+  std::exception_ptr problem;
+  std::atomic<std::size_t> next{0};
+};
+
 class BertReranker final : public Reranker {
  public:
   BertReranker(const std::filesystem::path& folder, const BertRerankerOptions& options)
@@ -115,29 +137,28 @@ class BertReranker final : public Reranker {
     if (labels[0] != 1) throw Error(Code::kInvalidArgument, "a cross-encoder has one label, this model has " + std::to_string(labels[0]));
     classifier_ = tensors.Read("classifier.weight", {1, width_});
     classifier_bias_ = tensors.Read("classifier.bias", {1})[0];
+    helper_count_ = std::max(options.threads, 1u) - 1;
+    if (helper_count_ > 0) helpers_ = std::make_unique<ThreadPool>("rerank", helper_count_, helper_count_);
   }
 
   std::vector<float> Score(const Context& ctx, std::string_view query, std::span<const std::string> passages) override {
     ctx.Check();
-    std::vector<float> out;
-    std::vector<TokenPair> batch;
-    std::size_t tokens = 0;
-    auto workspace = Borrow();
-    const auto flush = [&] {
-      ctx.Check();
-      if (!batch.empty()) ScoreBatch(batch, tokens, out, *workspace);
-      batch.clear();
-      tokens = 0;
-    };
-    for (const auto& passage : passages) {
-      auto pair = EncodePair(words_, query, passage, max_tokens_);
-      if (tokens + pair.ids.size() > kBatchTokens) flush();
-      tokens += pair.ids.size();
-      batch.push_back(std::move(pair));
+    const auto work = std::make_shared<SharedWork>();
+    work->scores.resize(passages.size());
+    for (std::size_t i = 0; i < passages.size(); ++i) {
+      auto pair = EncodePair(words_, query, passages[i], max_tokens_);
+      if (work->batches.empty() || work->batches.back().tokens + pair.ids.size() > kBatchTokens) work->batches.push_back({{}, 0, i});
+      auto& batch = work->batches.back();
+      batch.tokens += pair.ids.size();
+      batch.pairs.push_back(std::move(pair));
     }
-    flush();
-    GiveBack(std::move(workspace));
-    return out;
+    for (std::size_t asked = 1; asked <= helper_count_ && asked < work->batches.size(); ++asked) Invite(ctx, work);
+    TakePart(ctx, *work);
+    std::unique_lock lock(work->mutex);
+    work->closed = true;
+    work->changed.wait(lock, [&] { return work->helpers_at_work == 0; });
+    if (work->problem) std::rethrow_exception(work->problem);
+    return std::move(work->scores);
   }
   std::string name() const override { return name_; }
 
@@ -154,6 +175,39 @@ class BertReranker final : public Reranker {
     if (workspaces_.size() < kKeptWorkspaces) workspaces_.push_back(std::move(workspace));
   }
 
+  /// A helper that comes late finds the work closed and touches nothing of the caller's.
+  void Invite(const Context& ctx, const std::shared_ptr<SharedWork>& work) {
+    try {
+      helpers_->Submit([this, &ctx, work] {
+        {
+          const std::lock_guard lock(work->mutex);
+          if (work->closed) return;
+          ++work->helpers_at_work;
+        }
+        TakePart(ctx, *work);
+        const std::lock_guard lock(work->mutex);
+        --work->helpers_at_work;
+        work->changed.notify_all();
+      });
+    } catch (const Error& e) {
+      if (e.code() != Code::kResourceExhausted) throw;  // all helpers have work: the caller does its own
+    }
+  }
+  void TakePart(const Context& ctx, SharedWork& work) noexcept {
+    try {
+      auto workspace = Borrow();
+      for (std::size_t i; (i = work.next.fetch_add(1)) < work.batches.size();) {
+        ctx.Check();
+        ScoreBatch(work.batches[i], work.scores.data() + work.batches[i].first, *workspace);
+      }
+      GiveBack(std::move(workspace));
+    } catch (...) {
+      work.next = work.batches.size();
+      const std::lock_guard lock(work.mutex);
+      if (!work.problem) work.problem = std::current_exception();
+    }
+  }
+
   void Embed(const std::vector<TokenPair>& batch, float* x) const {
     for (const auto& pair : batch)
       for (std::size_t p = 0; p < pair.ids.size(); ++p, x += width_) {
@@ -164,28 +218,30 @@ class BertReranker final : public Reranker {
       }
   }
 
-  /// Pairs stand one behind the other, without padding; only attention looks at their bounds.
-  void ScoreBatch(const std::vector<TokenPair>& batch, std::size_t tokens, std::vector<float>& out, Workspace& work) const {
-    work.x.Need(tokens * width_);
-    work.mixed.Need(tokens * width_);
-    work.projected.Need(tokens * width_);
-    work.wide.Need(std::max(tokens * 3 * width_, std::min(tokens, kWideTokens) * inner_));
+  /// Pairs stand one behind the other, without padding; only attention looks at their bounds. Of the last layer only the rows of [CLS] are wanted: an eighth of six layers' work is spared.
+  void ScoreBatch(const Batch& batch, float* scores, Workspace& work) const {
+    auto rows = batch.tokens;
+    work.x.Need(rows * width_);
+    work.mixed.Need(rows * width_);
+    work.projected.Need(rows * width_);
+    work.wide.Need(std::max(rows * 3 * width_, std::min(rows, kWideTokens) * inner_));
     float *const x = work.x.data(), *const mixed = work.mixed.data(), *const projected = work.projected.data(), *const wide = work.wide.data();
-    Embed(batch, x);
-    embedding_norm_.Apply(x, nullptr, tokens);
+    Embed(batch.pairs, x);
+    embedding_norm_.Apply(x, nullptr, rows);
     for (const auto& layer : layers_) {
-      work.inputs.Assign(x, tokens, width_, width_, precision_);
+      work.inputs.Assign(x, rows, width_, width_, precision_);
       layer.query_key_value.Apply(work.inputs, wide);
       std::size_t row = 0;
-      for (const auto& pair : batch) {
+      for (const auto& pair : batch.pairs) {
         Attend(wide + row * 3 * width_, pair.ids.size(), width_, heads_, precision_, mixed + row * width_, work.attention);
         row += pair.ids.size();
       }
-      work.inputs.Assign(mixed, tokens, width_, width_, precision_);
+      if (&layer == &layers_.back()) rows = KeepFirstRows(batch.pairs, x, mixed);
+      work.inputs.Assign(mixed, rows, width_, width_, precision_);
       layer.attention_output.Apply(work.inputs, projected);
-      layer.attention_norm.Apply(x, projected, tokens);
-      for (std::size_t first = 0; first < tokens; first += kWideTokens) {
-        const std::size_t count = std::min(kWideTokens, tokens - first);
+      layer.attention_norm.Apply(x, projected, rows);
+      for (std::size_t first = 0; first < rows; first += kWideTokens) {
+        const std::size_t count = std::min(kWideTokens, rows - first);
         float* const part = x + first * width_;
         work.inputs.Assign(part, count, width_, width_, precision_);
         layer.intermediate.Apply(work.inputs, wide);
@@ -194,11 +250,16 @@ class BertReranker final : public Reranker {
         layer.output_norm.Apply(part, projected, count);
       }
     }
+    for (std::size_t i = 0; i < rows; ++i) scores[i] = ScoreOf(x + i * width_);
+  }
+  /// Moves each pair's first row of both to the front; returns how many those are.
+  std::size_t KeepFirstRows(const std::vector<TokenPair>& pairs, float* x, float* mixed) const {
     std::size_t row = 0;
-    for (const auto& pair : batch) {
-      out.push_back(ScoreOf(x + row * width_));
-      row += pair.ids.size();
+    for (std::size_t i = 0; i < pairs.size(); ++i) {
+      for (float* rows : {x, mixed}) std::copy_n(rows + row * width_, width_, rows + i * width_);
+      row += pairs[i].ids.size();
     }
+    return pairs.size();
   }
 
   /// Of the vector of [CLS]: pooler, classifier, logistic function. One row a pair, so plain loops do.
@@ -222,6 +283,8 @@ class BertReranker final : public Reranker {
   std::vector<Layer> layers_;
   std::mutex mutex_;
   std::vector<std::unique_ptr<Workspace>> workspaces_;  // guarded by mutex_
+  std::size_t helper_count_ = 0;
+  std::unique_ptr<ThreadPool> helpers_;  // last: its threads end before what they use
 };
 
 }  // namespace

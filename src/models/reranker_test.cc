@@ -8,6 +8,7 @@
 #include <cmath>
 #include <filesystem>
 #include <mutex>
+#include <thread>
 
 #include "base/files.h"
 #include "base/http_server.h"
@@ -59,8 +60,8 @@ TEST(BertReranker, EqualsTransformersInEachPrecision) {
   }
 }
 
-TEST(BertReranker, GivesAPassageTheSameScoreInAnyCompany) {
-  const auto model = OpenBertReranker(kFolder, {});
+TEST(BertReranker, GivesAPassageTheSameScoreInAnyCompanyOnAnyNumberOfThreads) {
+  const auto model = OpenBertReranker(kFolder, {}), shared = OpenBertReranker(kFolder, {.threads = 3});
   const auto ctx = Context::System("test");
   std::vector<std::string> passages;
   for (int i = 0; i < 40; ++i) passages.push_back(Cases()[static_cast<std::size_t>(i) % Cases().size()].passage + (i % 3 ? " boots" : ""));
@@ -68,6 +69,10 @@ TEST(BertReranker, GivesAPassageTheSameScoreInAnyCompany) {
   ASSERT_EQ(together.size(), passages.size());
   for (std::size_t i = 0; i < passages.size(); ++i) EXPECT_EQ(together[i], model->Score(ctx, "how do i return boots", std::span(passages).subspan(i, 1)).at(0)) << i;
   EXPECT_TRUE(model->Score(ctx, "x", {}).empty());
+  std::vector<std::thread> callers;  // many, and few helpers
+  for (int i = 0; i < 4; ++i) callers.emplace_back([&] { EXPECT_EQ(together, shared->Score(ctx, "how do i return boots", passages)); });
+  for (auto& caller : callers) caller.join();
+  EXPECT_EQ(CodeOf([&] { shared->Score(ctx.WithTimeout(-1s), "x", passages); }), Code::kDeadlineExceeded);
   EXPECT_EQ(CodeOf([&] { model->Score(ctx.WithTimeout(-1s), "x", passages); }), Code::kDeadlineExceeded);
 }
 

@@ -95,8 +95,8 @@ struct RetrieveOptions {
 /// A model that reads the question with each of the first passages and puts them in the order of what it says.
 struct HeadReranking {
   std::shared_ptr<models::Reranker> model = nullptr;  ///< null: nobody does
-  std::size_t passages = 20;                          ///< of the fused list; what comes after them stays behind them
-  std::chrono::milliseconds limit{800};               ///< then the order of the list stands
+  std::size_t passages = 10;                          ///< of the fused list; what comes after them stays behind them
+  std::chrono::milliseconds limit{1000};               ///< then the order of the list stands
 };
 
 /// The query for `k` passages as the retriever asks it of its index: how both lists are fused and re-ranked is chosen here, for whoever measures or compares searches too.
