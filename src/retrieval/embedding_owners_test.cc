@@ -55,7 +55,7 @@ class EmbeddingOwnersTest : public testing::Test {
     for (auto& table : workflows::Runs::Tables()) tables.push_back(std::move(table));
     cache_ = std::make_unique<models::EmbeddingCache>(folder_.path() / "embeddings", models::EmbeddingCache::Options{.bytes_per_model = 1 << 20});
     owners_ = std::make_unique<EmbeddingOwners>(*cache_);
-    generations_ = std::make_unique<Generations>(Generations::Parts{[this](const std::string&) { return model_; }, "letters", ChunkOptions{.max_tokens = 40}, [](data::WriteTx&, const Context&, std::string_view, std::string_view) {}, cache_.get()});
+    generations_ = std::make_unique<Generations>(Generations::Parts{[this](const std::string&) { return model_; }, "letters", ChunkOptions{.max_tokens = 40}, [](data::WriteTx&, const Context&, std::string_view, std::string_view) {}, Language::kEnglish, {}, false, {}, cache_.get()});
     store_ = data::OpenSqliteStore((folder_.path() / "store.db").string(), tables);
     objects_ = data::OpenFileObjectStore(folder_.path() / "objects");
     originals_ = std::make_unique<Originals>(*store_, *objects_);

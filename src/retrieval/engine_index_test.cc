@@ -92,7 +92,7 @@ class EngineIndexTest : public testing::TestWithParam<Engine> {
     Document document{id, "s", "help/" + id, id, label, "text/plain", "", text, version, 0};
     document.metadata = std::move(metadata);
     auto chunks = MakeChunks(document, tools);
-    EmbedChunks(ctx_, *tools.embedder, document, chunks);
+    EmbedChunks(ctx_, tools, document, chunks);
     store_->Write(ctx_, [&](data::WriteTx& tx) {
       Generations::CheckLive(tx, tools.id);
       tx.Delete<Document>(id);

@@ -138,11 +138,14 @@ class Program {
     }
   }
   std::set<std::string> FoundBy(const std::string& label, const std::string& text) {
+    Context::Parts parts;
     Principal reader;
     reader.labels = {label};
+    parts.principal = std::make_shared<const Principal>(std::move(reader));
+    const Context asked{std::move(parts)};
     const auto live = generations_.live();
     std::set<std::string> out;
-    for (const auto& hit : live.index->Search(reader, {.text = text, .vector = live.embedder->Embed(ctx_, std::span(&text, 1), models::EmbedKind::kQuery).front(), .k = 10'000}).hits) out.insert(hit.group);
+    for (const auto& hit : live.index->Search(asked, {.text = text, .vector = live.embedder->Embed(ctx_, std::span(&text, 1), models::EmbedKind::kQuery).front(), .k = 10'000}).hits) out.insert(hit.group);
     return out;
   }
 
