@@ -130,7 +130,7 @@ class Database {
   std::unordered_map<std::string, sqlite3_stmt*> statements_;
 };
 
-/// Moves what is committed from the log into the file, beside the writer: its copying and its waits for the disk took a sixth of the writer's time.
+/// Moves what is committed from the log into the file, beside the writer: it took 7 % of the writer's processor time in ingest_bench, and its waits for the disk besides.
 /// Threads: Notice is called by the writer.
 class Checkpoints {
  public:
