@@ -18,8 +18,10 @@ constexpr std::uint32_t kWindow = 8192;
 constexpr double kSlack = 1e-6;
 // Bounds are sums of 16 bits; each clause loses up to two units to rounding up. More clauses than any parsed query has are scored document by document.
 constexpr std::size_t kMostClauses = 4096;
+// What is added beyond the essential: so many times their postings, and so many dense parts, because a document that is found costs more than a window of one.
 constexpr std::size_t kMorePostings = 16, kMoreDense = 1;
-constexpr std::size_t kAhead = 4;
+// Documents lie all over the memory: so many are asked for before they are scored.
+constexpr std::size_t kAhead = 10;
 
 /// A byte of bounds times a weight in 256ths, rounded up, and 0 only of 0.
 inline std::uint16_t Scaled(std::uint8_t bound, std::uint16_t weight) {
@@ -101,7 +103,7 @@ class Bm25Index::Scorer {
   /// Begins to load a document that will be scored soon.
   void Prefetch(std::uint32_t document) const {
     const auto* words = index_.sequences_.data() + index_.documents_[document].begin;
-    for (std::size_t line = 0; line < 3; ++line) __builtin_prefetch(words + 64 * line);
+    for (std::size_t line = 0; line < 4; ++line) __builtin_prefetch(words + 64 * line);
   }
   double Score(std::uint32_t document) {
     const auto length = index_.documents_[document].length;
@@ -185,6 +187,7 @@ class Bm25Index::Scan {
     std::sort(parts_.begin(), parts_.end(), [](const Part& a, const Part& b) { return a.most > b.most; });
   }
   void Run() {
+    if (!room_.is_clean) std::fill(room_.sums.begin(), room_.sums.end(), std::uint16_t{0});
     const auto end = static_cast<std::uint32_t>(index_.documents_.size());
     for (std::uint32_t first = 0; first < end; first += kWindow) {
       least_ = Least();
@@ -199,9 +202,11 @@ class Bm25Index::Scan {
       first_ = first;
       size_ = std::min(kWindow, end - first);
       room_.found.clear();
+      room_.is_clean = false;
       AddPostings();
       if (adds_dense_ || touched_ > size_ / 32) FindBySums();
       else FindByPostings();
+      room_.is_clean = true;
     }
   }
 
@@ -223,6 +228,7 @@ class Bm25Index::Scan {
   };
   struct Room {
     std::vector<std::uint16_t> sums = std::vector<std::uint16_t>(kWindow);  // zero between windows
+    bool is_clean = true;  // not if a window ended in an exception
     std::vector<std::uint16_t> rests = std::vector<std::uint16_t>(kWindow / kBlock);
     std::vector<std::uint16_t> maxima;
     std::vector<Found> found;
@@ -369,6 +375,7 @@ class Bm25Index::Scan {
       found.erase(std::remove_if(found.begin() + static_cast<std::ptrdiff_t>(k), found.end(), [&](const Found& one) { return one.sum < least; }), found.end());
     }
     std::sort(found.begin() + static_cast<std::ptrdiff_t>(at), found.end(), is_more);
+    for (auto soon = at; soon < std::min(at + kAhead, found.size()); ++soon) scorer_.Prefetch(found[soon].document);
     for (; at < found.size() && found[at].sum >= Least(); ++at) {
       if (at + kAhead < found.size()) scorer_.Prefetch(found[at + kAhead].document);
       score(found[at]);
