@@ -10,7 +10,7 @@
 
 namespace tenfold::serving {
 
-/// The version clients are told: that of the server whose answers ours were compared with. From 1.36 on they would stream their batches.
+/// The version clients are told: the one whose protocol is spoken, as its .proto files and the Python client have it; no server of it was run beside ours. From 1.36 on clients would stream their batches.
 inline constexpr std::string_view kWeaviateVersion = "1.34.0";
 inline constexpr std::size_t kWeaviateMessageBytes = 16u << 20;
 

@@ -1,6 +1,6 @@
 #pragma once
-/// \file A class of Weaviate as a collection of ours: its schema, its properties' types, and how a property's value is kept as metadata. Source: Weaviate's REST schema API, server 1.34, as
-/// the Python client 4.24 reads and writes it.
+/// \file A class of Weaviate as a collection of ours: its schema, its properties' types, and how a property's value is kept as metadata. Source: Weaviate's REST schema API
+/// of version 1.34, as the Python client 4.24 reads and writes it.
 #include <map>
 #include <optional>
 #include <string>
