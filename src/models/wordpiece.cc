@@ -5,6 +5,7 @@
 #include <iterator>
 
 #include "base/error.h"
+#include "base/utf8.h"
 
 namespace tenfold::models {
 namespace {
@@ -47,14 +48,6 @@ std::uint32_t NextCode(std::string_view text, std::size_t& at) {
   if (overlong || code > 0x10FFFF || (code >= 0xD800 && code < 0xE000)) return 0;
   at += static_cast<std::size_t>(more);
   return code;
-}
-
-void AppendUtf8(std::uint32_t code, std::string& out) {
-  const auto put = [&](std::uint32_t byte) { out.push_back(static_cast<char>(byte)); };
-  if (code < 0x80) return put(code);
-  if (code < 0x800) return put(0xC0 | code >> 6), put(0x80 | (code & 0x3F));
-  if (code < 0x10000) return put(0xE0 | code >> 12), put(0x80 | (code >> 6 & 0x3F)), put(0x80 | (code & 0x3F));
-  put(0xF0 | code >> 18), put(0x80 | (code >> 12 & 0x3F)), put(0x80 | (code >> 6 & 0x3F)), put(0x80 | (code & 0x3F));
 }
 
 struct Folded {
@@ -176,7 +169,7 @@ std::vector<std::int32_t> WordPiece::Encode(std::string_view text, std::size_t m
       const std::uint32_t c = folded.codes[i];
       const bool alone = Contains(kPunctuation, c);
       if (alone) end_word();
-      if (++characters <= kMaxWordCharacters) AppendUtf8(c, word);
+      if (++characters <= kMaxWordCharacters) AppendUtf8(word, c);
       if (alone) end_word();
     }
     if (ideograph) end_word();

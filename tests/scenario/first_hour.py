@@ -96,7 +96,9 @@ with tempfile.TemporaryDirectory() as root:
 
     # Deny by default: every row of the table but the public ones refuses a stranger
     api = server.ask("GET", "/openapi.json")[1]
-    public = {("get", "/health"), ("get", "/ready"), ("get", "/openapi.json"), ("get", "/api/session"), ("post", "/api/session"), ("get", "/"), ("get", "/api/assistant"), ("get", "/.well-known/jwks.json")}
+    public = {("get", "/health"), ("get", "/ready"), ("get", "/openapi.json"), ("get", "/api/session"), ("post", "/api/session"), ("get", "/"), ("get", "/api/assistant"), ("get", "/.well-known/jwks.json"),
+              # What Weaviate's clients ask before they send their key: that the server is there, and that there is no OpenID provider.
+              ("get", "/v1/.well-known/ready"), ("get", "/v1/.well-known/live"), ("get", "/v1/.well-known/openid-configuration")}
     for path, methods in api["paths"].items():
         for method in methods:
             if (method, path) not in public:
