@@ -10,29 +10,23 @@
 #include "models/embedder_url.h"
 #include "retrieval/generations.h"
 #include "retrieval/ingest.h"
+#include "retrieval/letters_testing.h"
 
 namespace tenfold::retrieval {
 namespace {
 
-/// Letters of a text as a vector; counts what it is asked for.
-class Letters : public models::Embedder {
+/// Counts what it is asked for.
+class CountingLetters : public Letters {
  public:
-  std::vector<std::vector<float>> Embed(const Context& ctx, std::span<const std::string> texts, models::EmbedKind) override {
-    ctx.Check();
-    std::vector<std::vector<float>> out;
+  CountingLetters() : Letters(32) {}
+  std::vector<std::vector<float>> Embed(const Context& ctx, std::span<const std::string> texts, models::EmbedKind kind) override {
+    auto out = Letters::Embed(ctx, texts, kind);
     for (const auto& text : texts) {
       embedded += text.find("quick brown fox") == std::string::npos;  // the cache's own question
-      auto& vector = out.emplace_back(dim(), 0.01f);
-      for (const unsigned char c : text) vector[c % dim()] += 1;
-      models::Normalise(vector);
       if (on_embed) on_embed();
     }
     return out;
   }
-  std::uint32_t dim() const override { return 32; }
-  std::uint32_t max_tokens() const override { return 200; }
-  std::string name() const override { return "letters"; }
-  std::uint32_t CountTokens(std::string_view text) override { return EstimateTokens(text); }
   std::atomic<int> embedded{0};
   std::function<void()> on_embed;
 };
@@ -88,7 +82,7 @@ class EmbeddingOwnersTest : public testing::Test {
     return texts == 0 ? 0 : texts - 1;  // one is the cache's own
   }
   const TemporaryFolder folder_;
-  const std::shared_ptr<Letters> model_ = std::make_shared<Letters>();
+  const std::shared_ptr<CountingLetters> model_ = std::make_shared<CountingLetters>();
   std::unique_ptr<models::EmbeddingCache> cache_;
   std::unique_ptr<EmbeddingOwners> owners_;
   std::unique_ptr<Generations> generations_;

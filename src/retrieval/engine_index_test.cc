@@ -13,6 +13,7 @@
 #include "retrieval/generations.h"
 #include "retrieval/index_delivery.h"
 #include "retrieval/ingest.h"
+#include "retrieval/letters_testing.h"
 #include "retrieval/retriever.h"
 #include "retrieval/search_index_contract.h"
 
@@ -20,28 +21,6 @@ namespace tenfold::retrieval {
 namespace {
 
 using namespace std::chrono_literals;
-
-/// Letters of a text as a vector.
-class Letters : public models::Embedder {
- public:
-  std::vector<std::vector<float>> Embed(const Context& ctx, std::span<const std::string> texts, models::EmbedKind) override {
-    ctx.Check();
-    std::vector<std::vector<float>> out;
-    for (const auto& text : texts) {
-      std::vector<float> vector(dim(), 0.01f);
-      for (const unsigned char c : text) vector[c % dim()] += 1;
-      float squares = 0;
-      for (const float x : vector) squares += x * x;
-      for (float& x : vector) x /= std::sqrt(squares);
-      out.push_back(std::move(vector));
-    }
-    return out;
-  }
-  std::uint32_t dim() const override { return 16; }
-  std::uint32_t max_tokens() const override { return 200; }
-  std::string name() const override { return "letters"; }
-  std::uint32_t CountTokens(std::string_view text) override { return EstimateTokens(text); }
-};
 
 struct Engine {
   const char* name;
@@ -73,7 +52,7 @@ class EngineIndexTest : public testing::TestWithParam<Engine> {
     Close(0s);
     auto tables = IngestTables();
     for (auto& table : workflows::Runs::Tables()) tables.push_back(std::move(table));
-    generations_ = std::make_unique<Generations>(Generations::Parts{[](const std::string& name) -> std::shared_ptr<models::Embedder> { return name == "none" ? nullptr : std::make_shared<Letters>(); }, "letters",
+    generations_ = std::make_unique<Generations>(Generations::Parts{[](const std::string& name) -> std::shared_ptr<models::Embedder> { return name == "none" ? nullptr : std::make_shared<Letters>(16); }, "letters",
                                                                     ChunkOptions{.max_tokens = 40}, [](data::WriteTx&, const Context&, std::string_view, std::string_view) {}, Language::kEnglish, index_, falls_back_,
                                                                     [this](const Context&, const std::string& url, std::size_t dim) { return OpenEngine(url, dim); }});
     store_ = data::OpenSqliteStore((folder_.path() / "store.db").string(), tables);

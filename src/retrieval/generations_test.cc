@@ -5,35 +5,10 @@
 #include "base/files.h"
 #include "base/testing.h"
 #include "retrieval/ingest.h"
+#include "retrieval/letters_testing.h"
 
 namespace tenfold::retrieval {
 namespace {
-
-/// Letters of a text as a vector: another number of dimensions is another model.
-class Letters : public models::Embedder {
- public:
-  explicit Letters(std::uint32_t dim) : dim_(dim) {}
-  std::vector<std::vector<float>> Embed(const Context& ctx, std::span<const std::string> texts, models::EmbedKind) override {
-    ctx.Check();
-    std::vector<std::vector<float>> out;
-    for (const auto& text : texts) {
-      std::vector<float> vector(dim_, 0.01f);
-      for (const unsigned char c : text) vector[c % dim_] += 1;
-      float squares = 0;
-      for (const float x : vector) squares += x * x;
-      for (float& x : vector) x /= std::sqrt(squares);
-      out.push_back(std::move(vector));
-    }
-    return out;
-  }
-  std::uint32_t dim() const override { return dim_; }
-  std::uint32_t max_tokens() const override { return 200; }
-  std::string name() const override { return "letters"; }
-  std::uint32_t CountTokens(std::string_view text) override { return EstimateTokens(text); }
-
- private:
-  const std::uint32_t dim_;
-};
 
 class GenerationsTest : public testing::Test {
  protected:
