@@ -22,6 +22,8 @@ constexpr std::size_t kMostClauses = 4096;
 constexpr std::size_t kMorePostings = 16, kMoreDense = 1;
 // Documents lie all over the memory: so many are asked for before they are scored.
 constexpr std::size_t kAhead = 10;
+// Bounds are read in order: so many bytes before they are needed.
+constexpr std::size_t kReadAhead = 1024;
 
 /// A byte of bounds times a weight in 256ths, rounded up, and 0 only of 0.
 inline std::uint16_t Scaled(std::uint8_t bound, std::uint16_t weight) {
@@ -265,6 +267,7 @@ class Bm25Index::Scan {
   struct Streams {
     std::vector<Stream> added, others;
     std::vector<std::uint8_t> padded;
+    std::vector<std::uint32_t> promising;  ///< groups of the window, by their first document: sums hold what was added
   };
   struct Room {
     std::vector<std::uint16_t> sums = std::vector<std::uint16_t>(kWindow);  // zero between windows
@@ -354,7 +357,8 @@ class Bm25Index::Scan {
 #ifdef __AVX2__
     if (best_.is_full() && least_ > rest_ + parts_.size()) {
       FindByGroups();
-      if (touched_ > 0) std::fill_n(sums, blocks * kBlock, std::uint16_t{0});
+      if (touched_ > 0) std::fill_n(sums, (blocks * kBlock + kGroup - 1) / kGroup * kGroup, std::uint16_t{0});
+      else for (const auto at : room_.streams.promising) std::fill_n(sums + at, kGroup, std::uint16_t{0});
       return ScoreFound();
     }
 #endif
@@ -382,7 +386,7 @@ class Bm25Index::Scan {
 #ifdef __AVX2__
   /// Goes over the window 64 documents at a time: what the parts that are added give, with the maxima of the others' blocks; where that is enough for one, the others' own bounds too.
   void FindByGroups() {
-    auto& [added, others, padded] = room_.streams;
+    auto& [added, others, padded, promising] = room_.streams;
     added.clear();
     others.clear();
     const auto groups = (size_ + kGroup - 1) / kGroup;
@@ -398,18 +402,30 @@ class Bm25Index::Scan {
       }
       (part.use == Use::kAdded ? added : others).push_back({bounds, static_cast<std::int16_t>(part.weight)});
     }
-    const auto* sums = room_.sums.data();
+    auto* sums = room_.sums.data();
     const auto* rests = room_.rests.data();
+    promising.clear();
+    // Nothing of this stays in a cache from one query to the next: what comes is asked for before it is needed, over the ends of pages, where the processor's own reading ahead stops.
     for (std::size_t group = 0; group < groups; ++group) {
       const auto at = group * kGroup;
       // Each part's rounding down takes less than one.
       GroupSums found(added.size());
-      for (const auto& [bounds, weight] : added) found.Add(bounds + at, _mm256_set1_epi16(weight));
+      for (const auto& [bounds, weight] : added) {
+        __builtin_prefetch(bounds + at + kReadAhead);
+        found.Add(bounds + at, _mm256_set1_epi16(weight));
+      }
       std::uint32_t any = 0;
-      for (std::size_t block = 0; block < kGroup / kBlock; ++block) any |= AtLeast(found.With(block, sums + at), least_ - rests[at / kBlock + block]);
+      __m256i all[kGroup / kBlock];
+      for (std::size_t block = 0; block < kGroup / kBlock; ++block) any |= AtLeast(all[block] = found.With(block, sums + at), least_ - rests[at / kBlock + block]);
       if (any == 0) continue;
+      promising.push_back(static_cast<std::uint32_t>(at));
+      for (std::size_t block = 0; block < kGroup / kBlock; ++block) _mm256_storeu_si256(reinterpret_cast<__m256i*>(sums + at + block * kBlock), all[block]);
+      for (const auto& other : others) __builtin_prefetch(other.bounds + at);
+    }
+    const auto rest = rest_ + static_cast<std::uint32_t>(others.size());
+    for (const auto at : promising) {
+      GroupSums found(0);
       for (const auto& [bounds, weight] : others) found.Add(bounds + at, _mm256_set1_epi16(weight));
-      const auto rest = rest_ + static_cast<std::uint32_t>(others.size());
       for (std::size_t block = 0; block < kGroup / kBlock; ++block) {
         const auto all = found.With(block, sums + at);
         auto left = AtLeast(all, least_ - rest);
