@@ -44,6 +44,16 @@ constexpr Commit kChangesKept = 200'000;
   }
 }
 
+std::string Quote(std::string_view name) { return "\"" + std::string(name) + "\""; }
+
+std::string ColumnList(const Table& table) {
+  std::string out;
+  for (const auto& column : table.columns) out += (out.empty() ? "" : ",") + Quote(column.name);
+  return out;
+}
+
+std::string SelectOf(const Table& table) { return "SELECT " + ColumnList(table) + " FROM " + Quote(table.name); }
+
 /// One SQLite handle with its prepared statements. Used by one thread at a time.
 class Database {
  public:
@@ -71,6 +81,7 @@ class Database {
   }
   ~Database() {
     for (auto& [sql, statement] : statements_) sqlite3_finalize(statement);
+    for (auto& [table, statement] : by_key_) sqlite3_finalize(statement);
     sqlite3_close(db_);
   }
   Database(const Database&) = delete;
@@ -84,11 +95,36 @@ class Database {
   /// Binds `values` from position 1 and calls `row` for each result row. The statement is reset afterwards whatever happens.
   template <class Row>
   void Query(const std::string& sql, std::span<const Value> values, Row&& row) {
-    auto& statement = statements_[sql];
+    Step(Prepared(statements_[sql], sql), values, std::forward<Row>(row));
+  }
+  /// The row of `table` whose key `values` holds. Its statement is found by the table's address, which lives as long as the program: writing and hashing the SQL took as long as reading the row.
+  template <class Row>
+  void QueryByKey(const Table& table, std::span<const Value> values, Row&& row) {
+    auto& statement = by_key_[&table];
+    if (!statement) Prepared(statement, SelectOf(table) + " WHERE " + Quote(table.key) + "=?");
+    Step(statement, values, std::forward<Row>(row));
+  }
+  void Execute(const std::string& sql, std::span<const Value> values = {}) {
+    Query(sql, values, [](sqlite3_stmt*) {});
+  }
+  std::int64_t QueryNumber(const std::string& sql, std::span<const Value> values = {}) {
+    std::int64_t number = 0;
+    Query(sql, values, [&](sqlite3_stmt* s) { number = sqlite3_column_int64(s, 0); });
+    return number;
+  }
+  int changes() const { return sqlite3_changes(db_); }
+  sqlite3* handle() const { return db_; }
+
+ private:
+  sqlite3_stmt* Prepared(sqlite3_stmt*& statement, const std::string& sql) {
     if (!statement) {
       const int rc = sqlite3_prepare_v3(db_, sql.c_str(), static_cast<int>(sql.size()), SQLITE_PREPARE_PERSISTENT, &statement, nullptr);
       if (rc != SQLITE_OK) ThrowSqlite(db_, rc, "store");
     }
+    return statement;
+  }
+  template <class Row>
+  void Step(sqlite3_stmt* statement, std::span<const Value> values, Row&& row) {
     TENFOLD_CHECK(!sqlite3_stmt_busy(statement));  // the same query inside its own visit
     struct Reset {
       sqlite3_stmt* statement;
@@ -105,18 +141,6 @@ class Database {
       row(statement);
     }
   }
-  void Execute(const std::string& sql, std::span<const Value> values = {}) {
-    Query(sql, values, [](sqlite3_stmt*) {});
-  }
-  std::int64_t QueryNumber(const std::string& sql, std::span<const Value> values = {}) {
-    std::int64_t number = 0;
-    Query(sql, values, [&](sqlite3_stmt* s) { number = sqlite3_column_int64(s, 0); });
-    return number;
-  }
-  int changes() const { return sqlite3_changes(db_); }
-  sqlite3* handle() const { return db_; }
-
- private:
   static void Bind(sqlite3_stmt* statement, int at, const Value& value) {
     // The values outlive the step, so SQLite need not copy them.
     if (const auto* number = std::get_if<std::int64_t>(&value)) sqlite3_bind_int64(statement, at, *number);
@@ -128,6 +152,7 @@ class Database {
 
   sqlite3* db_ = nullptr;
   std::unordered_map<std::string, sqlite3_stmt*> statements_;
+  std::unordered_map<const Table*, sqlite3_stmt*> by_key_;
 };
 
 /// Moves what is committed from the log into the file, beside the writer: it took 7 % of the writer's processor time in ingest_bench, and its waits for the disk besides.
@@ -205,14 +230,6 @@ Value ColumnValue(sqlite3_stmt* statement, int at) {
   }
 }
 
-std::string Quote(std::string_view name) { return "\"" + std::string(name) + "\""; }
-
-std::string ColumnList(const Table& table) {
-  std::string out;
-  for (const auto& column : table.columns) out += (out.empty() ? "" : ",") + Quote(column.name);
-  return out;
-}
-
 std::string WhereClause(const Query& query, std::vector<Value>& values) {
   std::string out;
   for (const auto& condition : query.where) {
@@ -234,16 +251,18 @@ class SqliteConnection : public Connection {
   SqliteConnection(Database& db, const std::vector<Table>& tables) : db_(db), tables_(tables) {}
 
   void Visit(const Table& table, const Query& query, const std::function<void(std::vector<Value>&)>& visit) override {
-    std::vector<Value> values;
-    const auto where = WhereClause(query, values);
-    const auto sql = "SELECT " + ColumnList(table) + " FROM " + Quote(table.name) + where + " ORDER BY " + Quote(query.order.empty() ? table.key : query.order) +
-                     (query.descending ? " DESC" : "") + " LIMIT ?";
-    values.emplace_back(query.limit == Query::kNoLimit ? std::int64_t{-1} : static_cast<std::int64_t>(query.limit));
     std::vector<Value> row(table.columns.size());
-    db_.Query(sql, values, [&](sqlite3_stmt* s) {
+    const auto give = [&](sqlite3_stmt* s) {
       for (std::size_t i = 0; i < row.size(); ++i) row[i] = ColumnValue(s, static_cast<int>(i));
       visit(row);
-    });
+    };
+    if (query.where.size() == 1 && query.where.front().compare == Compare::kEqual && query.where.front().field == table.key && query.limit > 0) return db_.QueryByKey(table, {&query.where.front().value, 1}, give);
+    std::vector<Value> values;
+    const auto where = WhereClause(query, values);
+    const auto sql = SelectOf(table) + where + " ORDER BY " + Quote(query.order.empty() ? table.key : query.order) +
+                     (query.descending ? " DESC" : "") + " LIMIT ?";
+    values.emplace_back(query.limit == Query::kNoLimit ? std::int64_t{-1} : static_cast<std::int64_t>(query.limit));
+    db_.Query(sql, values, give);
   }
 
   std::int64_t Count(const Table& table, const Query& query) override {
@@ -394,10 +413,16 @@ class SqliteStore : public Store {
   void ReadWith(const Context& ctx, const std::function<void(ReadTx&)>& work) override {
     ctx.Check();
     WithReader([&](Database& db) {
-      db.Run("BEGIN");
+      db.Execute("BEGIN");
       struct End {
         Database& db;
-        ~End() { sqlite3_exec(db.handle(), "COMMIT", nullptr, nullptr, nullptr); }
+        ~End() {
+          try {
+            db.Execute("COMMIT");
+          } catch (const std::exception&) {  // of reads alone there is nothing to lose
+            sqlite3_exec(db.handle(), "ROLLBACK", nullptr, nullptr, nullptr);
+          }
+        }
       } const end{db};
       const auto at = static_cast<Commit>(db.QueryNumber("SELECT value FROM tenfold_meta WHERE name='commit'"));
       SqliteConnection connection(db, tables_);
