@@ -4,6 +4,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cmath>
+#include <map>
+#include <set>
 #include <thread>
 
 #include "base/files.h"
@@ -33,6 +36,15 @@ struct Book {
 };
 TENFOLD_DESCRIBE(Book, (id), (shelf), (pages), (price), (shade), (embedding), (tags), (note))
 TENFOLD_TABLE(Book, "books", id, {"shelf"}, {{"shelves", "shelf"}})
+
+/// The same rows, fewer columns, in another order.
+struct PricedBook {
+  std::string id;
+  double price = 0;
+  std::vector<std::string> tags;
+};
+TENFOLD_DESCRIBE(PricedBook, (tags), (id), (price))
+TENFOLD_TABLE(PricedBook, "books", id)
 
 std::vector<Table> Tables() { return {TableOf<Shelf>(), TableOf<Book>()}; }
 
@@ -139,6 +151,70 @@ TEST_P(StoreContract, FollowersHaveSeenAWriteBeforeItIsAcknowledged) {
   const auto commit = store_->Write(ctx_, [&](WriteTx& tx) { tx.Put(Book{"b1", "", 0, 0, Shade::kLight, {}, {}, {}}); });
   EXPECT_EQ(counter.count, 2);
   EXPECT_EQ(counter.reached, commit);
+  store_.reset();
+}
+
+/// Compares what a transaction answers by key with what it finds when it reads the table through.
+class Mirror : public Follower {
+ public:
+  std::string name() const override { return "mirror"; }
+  void Load(ReadTx&) override {}
+  void Apply(std::span<const Change> changes, ReadTx& tx) override {
+    std::map<std::string, Json> books;
+    tx.ForEach<Book>({}, [&](const Book& book) { books[book.id] = ToJson(book); });
+    for (const auto& change : changes) {
+      if (change.table != "books") continue;
+      ++seen;
+      const auto book = tx.Get<Book>(change.key);
+      EXPECT_EQ(book.has_value(), books.contains(change.key)) << change.key;
+      if (book && books.contains(change.key)) EXPECT_EQ(ToJson(*book), books[change.key]);
+      const auto priced = tx.Get<PricedBook>(change.key);
+      EXPECT_EQ(priced.has_value(), book.has_value());
+      if (book && priced) {
+        EXPECT_EQ(priced->price, book->price);
+        EXPECT_EQ(priced->tags, book->tags);
+      }
+    }
+  }
+  int seen = 0;
+};
+
+TEST_P(StoreContract, FollowersReadTheRowsOfTheCommitWhateverWasWrittenOver) {
+  Mirror mirror;
+  store_->Follow(mirror);
+  store_->Write(ctx_, [&](WriteTx& tx) {
+    tx.Put(Shelf{"s1", "hall"});
+    tx.Put(Book{"b1", "s1", 1, 1.5, Shade::kDark, {1, -2}, {"a"}, "first"});
+    tx.Put(Book{"b2", "s1", 2, std::nan(""), Shade::kLight, {}, {}, ""});
+    tx.Put(Book{"b1", "s1", 3, 2.5, Shade::kLight, {3}, {"b", "c"}, std::nullopt});
+    tx.Put(Book{"b3", "s2", 4, 0, Shade::kLight, {}, {}, {}});
+    tx.Delete<Book>("b2");
+    tx.Put(Book{"b4", "s2", 4, 0, Shade::kLight, {}, {}, {}});
+  });
+  EXPECT_EQ(mirror.seen, 6);
+  store_->Write(ctx_, [&](WriteTx& tx) {
+    tx.Put(Book{"b3", "s1", 5, 1, Shade::kDark, {}, {}, {}});
+    tx.Delete<Shelf>("s1");  // with b1 and b3
+    tx.Put(Book{"b1", "s1", 6, 0, Shade::kLight, {}, {}, "again"});
+  });
+  EXPECT_EQ(mirror.seen, 10);
+  // One job of a batch that throws leaves nothing behind.
+  EXPECT_THROW(store_->Write(ctx_, [&](WriteTx& tx) { tx.Put(Book{"b4", "s2", 7, 0, Shade::kLight, {}, {}, {}}), throw Error(Code::kAborted, "no"); }), Error);
+  store_->Write(ctx_, [&](WriteTx& tx) { tx.Put(PricedBook{"b1", 9.5, {"fewer", "columns"}}); });
+  EXPECT_EQ(store_->Read(ctx_, [](ReadTx& tx) { return tx.Get<Book>("b1")->note; }), std::nullopt);
+  store_.reset();
+}
+
+TEST_P(StoreContract, FollowersReadWhatWasTooMuchToRememberFromTheStore) {
+  Mirror mirror;
+  store_->Follow(mirror);
+  store_->Write(ctx_, [&](WriteTx& tx) {
+    tx.Put(Book{"b1", "s1", 1, 1, Shade::kDark, {}, {}, "old"});
+    for (int i = 2; i < 9; ++i) tx.Put(Book{"b" + std::to_string(i), "s1", i, 0, Shade::kLight, {}, {}, std::string(12 << 20, 'x')});
+    tx.Put(Book{"b1", "s1", 2, 2, Shade::kLight, {}, {}, "new"});
+    tx.Delete<Book>("b7");
+  });
+  EXPECT_EQ(mirror.seen, 10);
   store_.reset();
 }
 
