@@ -233,14 +233,32 @@ struct Change {
 };
 TENFOLD_DESCRIBE(Change, (commit), (table), (key), (kind))
 
+/// What a follower that keeps something beside the store asks before it goes on from there.
+class History {
+ public:
+  virtual ~History() = default;
+  /// A number by chance of this opening of the store: to be kept with what is kept now.
+  virtual std::uint64_t epoch() const = 0;
+  /// Whether this very store was at `commit` in the opening `epoch`, and what changed since is known and not too much. False for a copy that went another way, such as a
+  /// restored backup, even if its commits have the same numbers.
+  virtual bool Holds(Commit commit, std::uint64_t epoch) = 0;
+};
+
 /// An index, cache or watcher that follows the store. Called on the writer's thread after the commit is durable and before it is
 /// acknowledged, so that a caller who wrote finds what they wrote. Must be quick and must not write.
 class Follower {
  public:
   virtual ~Follower() = default;
   virtual std::string name() const = 0;
+  /// From what it kept to the commit that it returns, which `history` holds, or to tx.commit(); or nothing, then Load follows. The next Apply brings what changed after that commit.
+  /// Errors: none because of what it kept; that is passed over.
+  virtual std::optional<Commit> Restore(History& history, ReadTx& tx) {
+    static_cast<void>(history), static_cast<void>(tx);
+    return std::nullopt;
+  }
   /// From nothing to `tx.commit()`. Called once, before the first Apply.
   virtual void Load(ReadTx& tx) = 0;
+  /// A row is to be read from `tx`, in which it may have changed again since: what is in `changes` may come twice after Restore, and the same row more than once.
   virtual void Apply(std::span<const Change> changes, ReadTx& tx) = 0;
 };
 
@@ -277,7 +295,7 @@ class Store {
   virtual Commit commit() const = 0;
   /// What changed after `seen`, oldest first. Errors: kFailedPrecondition if that was trimmed; load again.
   virtual std::vector<Change> ChangesSince(const Context& ctx, Commit seen, std::size_t limit) = 0;
-  /// Loads `follower`, then keeps it up to date. It must outlive the store.
+  /// Restores or loads `follower`, then keeps it up to date. It must outlive the store.
   virtual void Follow(Follower& follower) = 0;
   /// A consistent copy at one commit, while others write. Returns that commit.
   virtual Commit Backup(const Context& ctx, const std::string& path) = 0;

@@ -8,6 +8,7 @@
 #include <optional>
 #include <thread>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "data/sqlite_connection.h"
 #include "data/sqlite_database.h"
@@ -21,6 +22,55 @@ constexpr std::size_t kMaxBatch = 512;
 constexpr std::size_t kReaders = 8;
 constexpr std::int64_t kFormat = 1;
 constexpr Commit kChangesKept = 200'000;
+constexpr std::int64_t kEpochsKept = 1000;
+// A follower that would have to catch up on more loads anew: a change costs about what a row does.
+constexpr std::size_t kMostCaughtUp = 500'000;
+
+/// As Store::ChangesSince. `limit` may be Query::kNoLimit.
+std::vector<Change> ChangesAfter(Database& db, Commit seen, std::size_t limit) {
+  const auto oldest = static_cast<Commit>(db.QueryNumber("SELECT coalesce(min(number),0) FROM tenfold_changes"));
+  const auto newest = static_cast<Commit>(db.QueryNumber("SELECT value FROM tenfold_meta WHERE name='commit'"));
+  if (seen < newest && (oldest == 0 || seen + 1 < oldest)) throw Error(Code::kFailedPrecondition, "changes since commit " + std::to_string(seen) + " were trimmed");
+  std::vector<Change> out;
+  const Value values[] = {static_cast<std::int64_t>(seen), limit == Query::kNoLimit ? std::int64_t{-1} : static_cast<std::int64_t>(limit)};
+  db.Query("SELECT number,row_table,row_key,deleted FROM tenfold_changes WHERE number>? ORDER BY number,seq LIMIT ?", values, [&](sqlite3_stmt* s) {
+    out.push_back({static_cast<Commit>(sqlite3_column_int64(s, 0)), std::get<std::string>(ColumnValue(s, 1)), std::get<std::string>(ColumnValue(s, 2)),
+                   sqlite3_column_int64(s, 3) ? ChangeKind::kDelete : ChangeKind::kPut});
+  });
+  return out;
+}
+
+/// Each opening of a store for writing is an epoch with a number by chance, kept in the store with the commit it began at. So two stores that were once the same, and have
+/// been opened since, differ in their epochs, whatever their commits are; and no file is written that a copy of the store could lack.
+class SqliteHistory : public History {
+ public:
+  SqliteHistory(Database& db, std::uint64_t epoch, Commit now) : db_(db), epoch_(epoch), now_(now) {}
+  std::uint64_t epoch() const override { return epoch_; }
+  bool Holds(Commit commit, std::uint64_t epoch) override {
+    if (commit > now_) return false;
+    const Value token = static_cast<std::int64_t>(epoch);
+    std::int64_t number = -1;
+    Commit begin = 0, end = now_;
+    db_.Query("SELECT number,begun_at FROM tenfold_epochs WHERE token=?", {&token, 1}, [&](sqlite3_stmt* s) {
+      number = sqlite3_column_int64(s, 0);
+      begin = static_cast<Commit>(sqlite3_column_int64(s, 1));
+    });
+    if (number < 0) return false;
+    const Value after = number;
+    db_.Query("SELECT begun_at FROM tenfold_epochs WHERE number>? ORDER BY number LIMIT 1", {&after, 1}, [&](sqlite3_stmt* s) { end = static_cast<Commit>(sqlite3_column_int64(s, 0)); });
+    if (commit < begin || commit > end) return false;
+    if (commit == now_) return true;
+    if (static_cast<Commit>(db_.QueryNumber("SELECT coalesce(min(number),0) FROM tenfold_changes")) > commit + 1) return false;
+    const Value values[] = {static_cast<std::int64_t>(commit), static_cast<std::int64_t>(kMostCaughtUp + 1)};
+    const auto since = db_.QueryNumber("SELECT count(*) FROM (SELECT 1 FROM tenfold_changes WHERE number>? LIMIT ?)", values);
+    return since > 0 && since <= static_cast<std::int64_t>(kMostCaughtUp);
+  }
+
+ private:
+  Database& db_;
+  const std::uint64_t epoch_;
+  const Commit now_;
+};
 
 class SqliteStore : public Store {
  public:
@@ -68,23 +118,17 @@ class SqliteStore : public Store {
   std::vector<Change> ChangesSince(const Context& ctx, Commit seen, std::size_t limit) override {
     ctx.Check();
     std::vector<Change> out;
-    WithReader([&](Database& db) {
-      const auto oldest = static_cast<Commit>(db.QueryNumber("SELECT coalesce(min(number),0) FROM tenfold_changes"));
-      const auto newest = static_cast<Commit>(db.QueryNumber("SELECT value FROM tenfold_meta WHERE name='commit'"));
-      if (seen < newest && (oldest == 0 || seen + 1 < oldest)) throw Error(Code::kFailedPrecondition, "changes since commit " + std::to_string(seen) + " were trimmed");
-      const Value values[] = {static_cast<std::int64_t>(seen), static_cast<std::int64_t>(limit)};
-      db.Query("SELECT number,row_table,row_key,deleted FROM tenfold_changes WHERE number>? ORDER BY number,seq LIMIT ?", values, [&](sqlite3_stmt* s) {
-        out.push_back({static_cast<Commit>(sqlite3_column_int64(s, 0)), std::get<std::string>(ColumnValue(s, 1)), std::get<std::string>(ColumnValue(s, 2)),
-                       sqlite3_column_int64(s, 3) ? ChangeKind::kDelete : ChangeKind::kPut});
-      });
-    });
+    WithReader([&](Database& db) { out = ChangesAfter(db, seen, limit); });
     return out;
   }
 
   void Follow(Follower& follower) override {
     // As a job of the writer: nothing is committed between Load and the first Apply.
     const std::function<void(WriteTx&)> work = [&](WriteTx& tx) {
-      follower.Load(tx);
+      SqliteHistory history(db_, epoch_, tx.commit());
+      const auto reached = follower.Restore(history, tx);
+      if (!reached) follower.Load(tx);
+      else if (const auto changes = ChangesAfter(db_, *reached, Query::kNoLimit); !changes.empty()) follower.Apply(changes, tx);
       followers_.push_back(&follower);
     };
     Write(Context::System("follow"), work);
@@ -190,6 +234,11 @@ class SqliteStore : public Store {
       for (const auto& field : table.indexes)
         db_.Run("CREATE INDEX IF NOT EXISTS " + QuoteSql(table.name + "_" + field) + " ON " + QuoteSql(table.name) + "(" + QuoteSql(field) + ")");
     }
+    db_.Run("CREATE TABLE IF NOT EXISTS tenfold_epochs(number INTEGER PRIMARY KEY, token INTEGER NOT NULL, begun_at INTEGER NOT NULL)");
+    epoch_ = SystemRandom().Next();
+    const Value token = static_cast<std::int64_t>(epoch_), kept = kEpochsKept;
+    db_.Execute("INSERT INTO tenfold_epochs(token,begun_at) SELECT ?,value FROM tenfold_meta WHERE name='commit'", {&token, 1});
+    db_.Execute("DELETE FROM tenfold_epochs WHERE number<=(SELECT max(number) FROM tenfold_epochs)-?", {&kept, 1});
     db_.Run("COMMIT");
   }
 
@@ -318,6 +367,7 @@ class SqliteStore : public Store {
   const std::vector<Table> tables_;
   Database db_;
   SqliteConnection writer_;
+  std::uint64_t epoch_ = 0;
   int pages_in_log_ = 0;  // writer's thread only
   std::optional<Checkpoints> checkpoints_;
   std::atomic<Commit> commit_{0};

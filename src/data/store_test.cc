@@ -218,6 +218,96 @@ TEST_P(StoreContract, FollowersReadWhatWasTooMuchToRememberFromTheStore) {
   store_.reset();
 }
 
+/// Counts books by changes alone, from what an earlier one kept.
+class Restorer : public Follower {
+ public:
+  struct Kept {
+    std::set<std::string> books;
+    Commit commit = 0;
+    std::uint64_t epoch = 0;
+  };
+  Restorer() = default;
+  explicit Restorer(Kept held) : kept(std::move(held)) {}
+  std::string name() const override { return "restorer"; }
+  std::optional<Commit> Restore(History& history, ReadTx&) override {
+    const bool holds = history.Holds(kept.commit, kept.epoch);
+    kept.epoch = history.epoch();
+    if (!holds) return std::nullopt;
+    restored = true;
+    return kept.commit;
+  }
+  void Load(ReadTx& tx) override {
+    kept.books.clear();
+    for (const auto& book : tx.Find<Book>()) kept.books.insert(book.id);
+    kept.commit = tx.commit();
+  }
+  void Apply(std::span<const Change> changes, ReadTx& tx) override {
+    for (const auto& change : changes) {
+      ++applied;
+      if (tx.Get<Book>(change.key)) kept.books.insert(change.key);
+      else kept.books.erase(change.key);
+    }
+    kept.commit = tx.commit();
+  }
+  Kept kept;
+  bool restored = false;
+  int applied = 0;
+};
+
+TEST_P(StoreContract, AFollowerGoesOnFromWhatItKept) {
+  const auto put = [&](const std::string& id) { store_->Write(ctx_, [&](WriteTx& tx) { tx.Put(Book{id, "", 0, 0, Shade::kLight, {}, {}, {}}); }); };
+  put("a");
+  put("b");
+  Restorer first;
+  store_->Follow(first);
+  EXPECT_FALSE(first.restored);
+  const auto kept = first.kept;
+  put("c");
+  store_->Write(ctx_, [&](WriteTx& tx) { tx.Delete<Book>("a"); });
+  store_.reset();
+  const auto store = OpenSqliteStore((folder_.path() / "store.db").string(), Tables());
+  Restorer second(kept);
+  store->Follow(second);
+  EXPECT_TRUE(second.restored);
+  EXPECT_EQ(second.applied, 2);
+  EXPECT_EQ(second.kept.books, (std::set<std::string>{"b", "c"}));
+  EXPECT_EQ(second.kept.commit, store->commit());
+  store->Write(ctx_, [&](WriteTx& tx) { tx.Put(Book{"d", "", 0, 0, Shade::kLight, {}, {}, {}}); });
+  EXPECT_EQ(second.kept.books.count("d"), 1u);
+  auto future = kept;
+  future.commit = store->commit() + 1;
+  Restorer third(future);
+  store->Follow(third);
+  EXPECT_FALSE(third.restored);
+  EXPECT_EQ(third.kept.books.size(), 3u);
+}
+
+TEST_P(StoreContract, ACopyThatWentAnotherWayHasAnotherHistory) {
+  const auto put = [&](Store& store, const std::string& id) { store.Write(ctx_, [&](WriteTx& tx) { tx.Put(Book{id, "", 0, 0, Shade::kLight, {}, {}, {}}); }); };
+  put(*store_, "a");
+  Restorer follower;
+  store_->Follow(follower);
+  const auto common = follower.kept;
+  const auto copy_path = (folder_.path() / "copy.db").string();
+  store_->Backup(ctx_, copy_path);
+  put(*store_, "b");
+  const auto apart = follower.kept;
+  store_.reset();
+  const auto copy = OpenSqliteStore(copy_path, Tables());
+  for (const auto* id : {"x", "y", "z"}) put(*copy, id);
+  // What both were once is held by both.
+  Restorer shared(common);
+  copy->Follow(shared);
+  EXPECT_TRUE(shared.restored);
+  EXPECT_EQ(shared.kept.books, (std::set<std::string>{"a", "x", "y", "z"}));
+  // The commit of the one after they parted has a number that the other has too, and is not its own.
+  ASSERT_LT(apart.commit, copy->commit());
+  Restorer other(apart);
+  copy->Follow(other);
+  EXPECT_FALSE(other.restored);
+  EXPECT_EQ(other.kept.books, (std::set<std::string>{"a", "x", "y", "z"}));
+}
+
 TEST_P(StoreContract, ManyWritersEachGetTheirOwnCommitNumber) {
   std::vector<std::thread> threads;
   std::mutex mutex;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 namespace tenfold::retrieval {
@@ -10,6 +11,10 @@ namespace tenfold::retrieval {
 /// Threads: as a vector. Rows past the end are not in the set.
 class Bitmap {
  public:
+  Bitmap() = default;
+  /// Bit `row % 64` of word `row / 64` is a row's.
+  explicit Bitmap(std::vector<std::uint64_t> words) : words_(std::move(words)) {}
+  const std::vector<std::uint64_t>& all_words() const { return words_; }
   void Set(std::size_t row) {
     if (row / 64 >= words_.size()) words_.resize(row / 64 + 1);
     words_[row / 64] |= std::uint64_t{1} << row % 64;
@@ -51,6 +56,28 @@ class Bitmap {
 /// Threads: as a vector. Cost: Add of a row beyond the last is O(1), of others O(size) while it is a list.
 class RowSet {
  public:
+  /// For snapshots: `to` has PutArray and Put, `from` GetArray and Get (snapshot_file.h).
+  template <class Writer>
+  void Save(Writer& to) const {
+    to.Put(std::uint64_t{is_dense_});
+    if (is_dense_) to.PutArray(dense_.all_words());
+    else to.PutArray(sparse_);
+  }
+  template <class Reader>
+  static RowSet Load(Reader& from) {
+    RowSet out;
+    out.is_dense_ = from.template Get<std::uint64_t>() != 0;
+    if (out.is_dense_) {
+      std::vector<std::uint64_t> words;
+      from.GetArray(words);
+      out.dense_ = Bitmap(std::move(words));
+      out.size_ = out.dense_.count();
+    } else {
+      from.GetArray(out.sparse_);
+      out.size_ = out.sparse_.size();
+    }
+    return out;
+  }
   /// False if it was there.
   bool Add(std::uint32_t row) {
     if (is_dense_) {

@@ -52,6 +52,7 @@ std::uint32_t Bm25Index::FindOrAdd(std::string_view name) {
 void Bm25Index::GrowSlots() {
   slots_.assign(std::max<std::size_t>(16, std::bit_ceil(terms_.size() + 1) * 2), kNone);
   for (std::uint32_t i = 0; i < terms_.size(); ++i) {
+    if (terms_[i].name_bytes == 0) continue;
     auto at = std::hash<std::string_view>{}(NameOf(terms_[i])) & (slots_.size() - 1);
     while (slots_[at] != kNone) at = (at + 1) & (slots_.size() - 1);
     slots_[at] = i;

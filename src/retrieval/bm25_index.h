@@ -12,6 +12,9 @@
 
 namespace tenfold::retrieval {
 
+class SnapshotWriter;
+class SnapshotReader;
+
 /// A row and how well it fits; higher is better.
 struct Hit {
   std::uint32_t row = 0;
@@ -43,6 +46,10 @@ class Bm25Index {
   double Weight(std::string_view word) const;
   /// Bytes held, about.
   std::size_t bytes() const;
+  /// Nothing of what was removed is saved, names of words that only it had included.
+  void Save(SnapshotWriter& to) const;
+  /// Into one that is empty. Errors: as SnapshotReader; then it is not to be used.
+  void Restore(SnapshotReader& from);
 
  private:
   static constexpr std::uint32_t kNone = 0xffffffff;
@@ -51,10 +58,11 @@ class Bm25Index {
   static constexpr std::uint32_t kBlock = 16;
   /// Documents are numbered in the order of Add and never renumbered but by Rewrite, so that postings are appended. In halves: six bytes instead of eight.
   struct Posting {
+    Posting() = default;
     Posting(std::uint32_t document, std::uint32_t times) : low(static_cast<std::uint16_t>(document)), high(static_cast<std::uint16_t>(document >> 16)), count(static_cast<std::uint8_t>(times < kMore ? times : kMore)) {}
     std::uint32_t document() const { return low | std::uint32_t{high} << 16; }
-    std::uint16_t low, high;
-    std::uint8_t count;      ///< kMore: so many or more, see CountIn
+    std::uint16_t low = 0, high = 0;
+    std::uint8_t count = 0;  ///< kMore: so many or more, see CountIn
     std::uint8_t bound = 0;  ///< tf / (tf + norm) in 255ths, rounded up; with bound_slope_ in the norm
   };
   struct Term {
@@ -62,7 +70,7 @@ class Bm25Index {
     std::uint32_t name = 0;         ///< in names_
     std::uint32_t live = 0;         ///< documents
     std::uint32_t dense = kNone;    ///< in dense_, of a frequent term
-    std::uint16_t name_bytes = 0;
+    std::uint16_t name_bytes = 0;   ///< 0: of a snapshot, and nobody's; it is found by no name
     std::uint8_t most = 0;          ///< no posting's bound is greater
   };
   /// The bounds of a frequent term's postings, by document. Documents past the end have none.

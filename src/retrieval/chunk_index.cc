@@ -1,9 +1,13 @@
 #include "retrieval/chunk_index.h"
 
+#include <thread>
 #include <unordered_map>
 
 namespace tenfold::retrieval {
 namespace {
+
+// Of a snapshot; below it a thread costs more than it saves.
+constexpr std::uint64_t kBesideFromBytes = 8 << 20;
 
 /// A document without its text, a passage without its sentences: the same rows, fewer columns. Only read.
 struct SearchedDocument {
@@ -58,7 +62,66 @@ JsonObject SearchedMetadata(const Document& document) { return MetadataOf(docume
 
 IndexRecord RecordOf(const Chunk& chunk, const std::string& label, const std::string& title, const JsonObject& metadata) { return MakeRecord(chunk, label, title, metadata); }
 
-ChunkIndex::ChunkIndex(std::size_t dim, std::string generation, Language language) : generation_(std::move(generation)), language_(language), shard_(dim, Metric::kCosine, language) {}
+ChunkIndex::ChunkIndex(std::size_t dim, std::string generation, Language language, std::shared_ptr<IndexSnapshot> snapshot)
+    : generation_(std::move(generation)), dim_(dim), language_(language), snapshot_(std::move(snapshot)), shard_(NewShard()) {
+  if (!snapshot_) return;
+  const auto settings = "chunks " + generation_ + " " + std::to_string(dim_) + " " + std::string(AsView(ToJson(language_).get_string()));
+  snapshot_->Attach(settings, [this](SnapshotWriter& to) { return Save(to); });
+}
+
+ChunkIndex::~ChunkIndex() {
+  if (snapshot_) snapshot_->Detach();
+}
+
+IndexShard ChunkIndex::NewShard() const {
+  IndexShard out(dim_, Metric::kCosine, language_);
+  out.SetSnapshot(snapshot_);
+  return out;
+}
+
+std::optional<data::Commit> ChunkIndex::Save(SnapshotWriter& to) const {
+  const std::shared_lock lock(mutex_);
+  if (shard_.records() == 0) return std::nullopt;
+  for (const auto part : IndexShard::kParts) {
+    to.Begin();
+    shard_.Save(part, to);
+  }
+  return commit_;
+}
+
+void ChunkIndex::Restore(const SnapshotFile& file) {
+  auto fresh = NewShard();
+  // The parts take about as long as each other.
+  std::exception_ptr errors[std::size(IndexShard::kParts)];
+  const auto load = [&](std::size_t i) {
+    try {
+      auto section = file.Section(i);
+      fresh.Restore(IndexShard::kParts[i], section);
+      section.Finish();
+    } catch (...) {
+      errors[i] = std::current_exception();
+    }
+  };
+  if (file.bytes() < kBesideFromBytes) {
+    for (std::size_t i = 0; i < std::size(errors); ++i) load(i);
+  } else {
+    std::vector<std::thread> beside;
+    for (std::size_t i = 1; i < std::size(errors); ++i) beside.emplace_back(load, i);
+    load(0);
+    for (auto& one : beside) one.join();
+  }
+  for (const auto& error : errors)
+    if (error) std::rethrow_exception(error);
+  fresh.CheckRestored();
+  const std::unique_lock lock(mutex_);
+  shard_ = std::move(fresh);
+  commit_ = file.header().commit;
+}
+
+std::optional<data::Commit> ChunkIndex::Restore(data::History& history, data::ReadTx&) {
+  if (!snapshot_) return std::nullopt;
+  return snapshot_->Restore(history, [this](const SnapshotFile& file) { Restore(file); });
+}
 
 data::Commit ChunkIndex::commit() const {
   const std::shared_lock lock(mutex_);
@@ -95,6 +158,7 @@ void ChunkIndex::Load(data::ReadTx& tx) {
     shard_.Put(MakeRecord(std::move(chunk), shared.label, shared.title, shared.metadata));
   });
   commit_ = tx.commit();
+  if (snapshot_) snapshot_->Changed(shard_.records(), 0);
 }
 
 void ChunkIndex::Apply(std::span<const data::Change> changes, data::ReadTx& tx) {
@@ -110,7 +174,9 @@ void ChunkIndex::Apply(std::span<const data::Change> changes, data::ReadTx& tx) 
     }
     return read;
   };
+  std::size_t own = 0;
   for (const auto& change : changes) {
+    own += change.table == "chunks" || change.table == "documents";
     if (change.table == "chunks") {
       const auto chunk = change.kind == data::ChangeKind::kPut ? tx.Get<SearchedChunk>(change.key) : std::nullopt;
       const auto* shared = chunk && IsOwn(chunk->generation) && shared_of(chunk->document) ? &*read : nullptr;
@@ -124,6 +190,7 @@ void ChunkIndex::Apply(std::span<const data::Change> changes, data::ReadTx& tx) 
     }
   }
   commit_ = tx.commit();
+  if (snapshot_) snapshot_->Changed(own, changes.size());
 }
 
 }  // namespace tenfold::retrieval

@@ -7,9 +7,13 @@
 #include <span>
 #include <vector>
 
+#include "retrieval/bitmap.h"
 #include "retrieval/records.h"
 
 namespace tenfold::retrieval {
+
+class SnapshotWriter;
+class SnapshotReader;
 
 /// A query in 8 bits.
 struct FineQuery {
@@ -37,6 +41,9 @@ class FineCodes {
     for (std::size_t at = 0; at < records_.stride(); at += 64) __builtin_prefetch(from + at);
   }
   std::size_t bytes() const { return records_.bytes(); }
+  /// Of rows that are not in `present` zeros: memory that was never written is nobody's to see.
+  void Save(SnapshotWriter& to, const Bitmap& present) const;
+  void Restore(SnapshotReader& from);
 
  private:
   std::size_t padded_;

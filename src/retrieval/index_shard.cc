@@ -6,6 +6,7 @@
 
 #include "retrieval/bitmap.h"
 #include "retrieval/bm25_index.h"
+#include "retrieval/index_snapshot.h"
 #include "retrieval/metadata_columns.h"
 #include "retrieval/rank_fusion.h"
 #include "retrieval/vector_index.h"
@@ -52,6 +53,10 @@ struct IndexShard::Parts {
   MetadataColumns metadata;
   Bm25Index words;
   std::optional<VectorIndex> vectors;  // from the first vector on
+  std::shared_ptr<IndexSnapshot> snapshot;
+
+  void SaveNames(SnapshotWriter& to) const;
+  void RestoreNames(SnapshotReader& from);
 
   std::optional<std::uint32_t> FindRow(std::string_view id) const {
     const auto found = row_of_id.find(id);
@@ -75,7 +80,19 @@ struct IndexShard::Parts {
     held = nullptr;
   }
 
+  void StartVectors() {
+    vectors.emplace(dim, metric);
+    vectors->SetSnapshot(snapshot);
+  }
+
+  void PutMetadata(std::uint32_t row, const JsonObject& values) {
+    if (metadata.Holds(row, values)) return;
+    if (snapshot) snapshot->Forget();
+    metadata.Put(row, values);
+  }
+
   void Drop(std::uint32_t row) {
+    if (snapshot) snapshot->Forget();
     auto& one = rows[row];
     words.Remove(row);
     if (with_vector.Test(row)) {
@@ -165,6 +182,8 @@ struct IndexShard::Parts {
 IndexShard::IndexShard(std::size_t dim, Metric metric, Language language) : parts_(std::make_unique<Parts>(dim, metric, language)) {}
 IndexShard::~IndexShard() = default;
 IndexShard::IndexShard(IndexShard&&) noexcept = default;
+IndexShard& IndexShard::operator=(IndexShard&&) noexcept = default;
+void IndexShard::SetSnapshot(std::shared_ptr<IndexSnapshot> snapshot) { parts_->snapshot = std::move(snapshot); }
 
 void IndexShard::Put(const IndexRecord& record) {
   auto& p = *parts_;
@@ -186,7 +205,7 @@ void IndexShard::Put(const IndexRecord& record) {
   if (!record.metadata.empty()) p.metadata.Put(row, record.metadata);
   if (const auto words = WordsOf(record); !words.empty()) p.words.Add(row, words);
   if (p.dim && record.vector.size() == p.dim) {
-    if (!p.vectors) p.vectors.emplace(p.dim, p.metric);
+    if (!p.vectors) p.StartVectors();
     p.vectors->Put(row, record.vector);
     p.with_vector.Set(row);
     ++p.vectors_held;
@@ -208,7 +227,7 @@ bool IndexShard::SetAccess(std::string_view id, std::string_view access) {
 
 bool IndexShard::SetMetadata(std::string_view id, const JsonObject& metadata) {
   const auto row = parts_->FindRow(id);
-  if (row) parts_->metadata.Put(*row, metadata);
+  if (row) parts_->PutMetadata(*row, metadata);
   return row.has_value();
 }
 
@@ -219,7 +238,7 @@ void IndexShard::SetGroupAccess(std::string_view group, std::string_view access)
 
 void IndexShard::SetGroupMetadata(std::string_view group, const JsonObject& metadata) {
   if (const auto found = parts_->groups.find(group); found != parts_->groups.end())
-    found->second.ForEach([&](std::uint32_t row) { parts_->metadata.Put(row, metadata); });
+    found->second.ForEach([&](std::uint32_t row) { parts_->PutMetadata(row, metadata); });
 }
 
 IndexResult IndexShard::Search(const Principal& reader, const IndexQuery& query) const {
@@ -261,5 +280,79 @@ std::size_t IndexShard::Count(const Principal& reader, const Filter& filter) con
 std::size_t IndexShard::records() const { return parts_->row_of_id.size(); }
 std::size_t IndexShard::records_without_vector() const { return records() - parts_->vectors_held; }
 double IndexShard::WordWeight(const std::string& word) const { return parts_->words.Weight(word); }
+
+void IndexShard::Parts::SaveNames(SnapshotWriter& to) const {
+  to.Put(std::uint64_t{rows.size()});
+  to.PutArray(free_rows);
+  to.PutArray(with_vector.all_words());
+  to.Put(std::uint64_t{row_of_id.size()});
+  for (const auto& [id, row] : row_of_id) {
+    to.PutText(id);
+    to.Put(row);
+  }
+  for (const auto* named : {&rows_of_access, &groups}) {
+    to.Put(std::uint64_t{named->size()});
+    for (const auto& [name, held] : *named) {
+      to.PutText(name);
+      held.Save(to);
+    }
+  }
+  metadata.Save(to);
+}
+
+void IndexShard::Parts::RestoreNames(SnapshotReader& from) {
+  // Free rows and ids are four bytes at least.
+  rows.resize(from.GetCount(4));
+  from.GetArray(free_rows);
+  std::vector<std::uint64_t> bits;
+  from.GetArray(bits);
+  with_vector = Bitmap(std::move(bits));
+  vectors_held = with_vector.count();
+  for (auto ids = from.GetCount(1); ids > 0; --ids) {
+    auto id = from.GetText();
+    const auto row = from.Get<std::uint32_t>();
+    SnapshotReader::Check(row < rows.size(), "a record has a row that is not there");
+    present.Set(row);
+    rows[row].id = &row_of_id.emplace_hint(row_of_id.end(), std::move(id), row)->first;
+  }
+  for (auto& [named, of_row] : {std::pair(&rows_of_access, &Row::access), std::pair(&groups, &Row::group)})
+    for (auto names = from.GetCount(1); names > 0; --names) {
+      auto name = from.GetText();
+      auto& node = *named->emplace_hint(named->end(), std::move(name), RowSet::Load(from));
+      node.second.ForEach([&](std::uint32_t row) {
+        SnapshotReader::Check(row < rows.size(), "a name has a row that is not there");
+        rows[row].*of_row = &node;
+      });
+    }
+  metadata.Restore(from, rows.size());
+}
+
+void IndexShard::Save(Part part, SnapshotWriter& to) const {
+  switch (part) {
+    case Part::kNames: return parts_->SaveNames(to);
+    case Part::kWords: return parts_->words.Save(to);
+    case Part::kVectors:
+      to.Put(std::uint64_t{parts_->vectors.has_value()});
+      if (parts_->vectors) parts_->vectors->Save(to);
+      return;
+  }
+}
+
+void IndexShard::Restore(Part part, SnapshotReader& from) {
+  switch (part) {
+    case Part::kNames: return parts_->RestoreNames(from);
+    case Part::kWords: return parts_->words.Restore(from);
+    case Part::kVectors:
+      if (from.Get<std::uint64_t>() == 0) return;
+      SnapshotReader::Check(parts_->dim > 0, "there are vectors in an index of words");
+      parts_->StartVectors();
+      return parts_->vectors->Restore(from);
+  }
+}
+
+void IndexShard::CheckRestored() const {
+  SnapshotReader::Check(parts_->vectors_held == (parts_->vectors ? parts_->vectors->size() : 0) && parts_->words.rows() <= records() && parts_->row_of_id.size() + parts_->free_rows.size() == parts_->rows.size(),
+                        "its parts do not belong together");
+}
 
 }  // namespace tenfold::retrieval

@@ -15,6 +15,10 @@
 
 namespace tenfold::retrieval {
 
+class IndexSnapshot;
+class SnapshotWriter;
+class SnapshotReader;
+
 /// Threads: any number of readers; writers exclude each other and readers (the caller locks). Keeps no text and no metadata beyond what is searched.
 /// Cost: an empty one is a few hundred bytes, so that 10,000 tenants cost little more than their rows.
 class IndexShard {
@@ -23,6 +27,9 @@ class IndexShard {
   IndexShard(std::size_t dim, Metric metric, Language language = Language::kEnglish);
   ~IndexShard();
   IndexShard(IndexShard&&) noexcept;
+  IndexShard& operator=(IndexShard&&) noexcept;
+  /// Before anything is put: what is removed or replaced is forgotten there first, and large vectors lie in its files.
+  void SetSnapshot(std::shared_ptr<IndexSnapshot> snapshot);
   /// Replaces what has its id. The record is as CheckChanges allows.
   void Put(const IndexRecord& record);
   /// False if it is not there, as the next two.
@@ -41,6 +48,14 @@ class IndexShard {
   std::size_t records_without_vector() const;
   /// How rare a word (as Tokenize gives it) is: its inverse document frequency as BM25 uses it.
   double WordWeight(const std::string& word) const;
+
+  /// What is saved and loaded by itself, so that it can be done side by side.
+  enum class Part : std::uint8_t { kNames, kWords, kVectors };
+  static constexpr Part kParts[] = {Part::kNames, Part::kWords, Part::kVectors};
+  void Save(Part part, SnapshotWriter& to) const;
+  /// Into one that is empty; different parts may be loaded by different threads. Errors: as SnapshotReader, also from CheckRestored, if the parts do not belong together; then it is not to be used.
+  void Restore(Part part, SnapshotReader& from);
+  void CheckRestored() const;
 
  private:
   struct Parts;

@@ -48,14 +48,14 @@ void MetadataColumns::Put(std::uint32_t row, const JsonObject& metadata) {
   }
   if (!entries.empty()) {
     entries.shrink_to_fit();
-    entries_of_row_.emplace(row, std::move(entries));
+    if (row >= entries_of_row_.size()) entries_of_row_.resize(row + std::size_t{1});
+    entries_of_row_[row] = std::move(entries);
   }
 }
 
 void MetadataColumns::Remove(std::uint32_t row) {
-  const auto found = entries_of_row_.find(row);
-  if (found == entries_of_row_.end()) return;
-  for (const auto& [column, kind, value] : found->second) {
+  if (row >= entries_of_row_.size() || entries_of_row_[row].empty()) return;
+  for (const auto& [column, kind, value] : entries_of_row_[row]) {
     column->present.Remove(row);
     switch (kind) {
       case Entry::Kind::kText: {
@@ -75,7 +75,7 @@ void MetadataColumns::Remove(std::uint32_t row) {
       case Entry::Kind::kList: break;
     }
   }
-  entries_of_row_.erase(found);
+  entries_of_row_[row] = std::vector<Entry>();
   // What nobody uses any more is not kept: keys come from outside.
   std::erase_if(columns_, [](const auto& one) { return one.second.present.empty(); });
 }

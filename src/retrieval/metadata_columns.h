@@ -4,7 +4,6 @@
 #include <map>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -15,6 +14,9 @@
 
 namespace tenfold::retrieval {
 
+class SnapshotWriter;
+class SnapshotReader;
+
 /// Threads: any number of readers; writers exclude each other and readers (the caller locks).
 /// Cost: some ten bytes a row and value beside the distinct values themselves; a filter costs the values it names and, for a range, those inside it; a
 /// pattern costs the distinct texts that begin as it does before its first '*' or '?', one of words all of them.
@@ -23,6 +25,11 @@ class MetadataColumns {
   /// Replaces what `row` had. Values that are neither texts, numbers, true, false, lists of texts nor points are passed over, as null is.
   void Put(std::uint32_t row, const JsonObject& metadata);
   void Remove(std::uint32_t row);
+  /// Whether `row` has exactly what Put of `metadata` would give it.
+  bool Holds(std::uint32_t row, const JsonObject& metadata) const;
+  void Save(SnapshotWriter& to) const;
+  /// Into one that is empty. `rows`: no row is greater or equal. Errors: as SnapshotReader; then it is not to be used.
+  void Restore(SnapshotReader& from, std::size_t rows);
   /// The rows of `present` for which `filter` holds: as Filter::Matches of what was put. Rows that have no metadata are matched too.
   Bitmap Select(const Filter& filter, const Bitmap& present) const;
   /// How many rows of `allowed` have each value of `key`: most frequent first, equal counts by value, at most `limit`. Points are not counted.
@@ -44,7 +51,10 @@ class MetadataColumns {
     Column* column;
     enum class Kind : std::uint8_t { kText, kNumber, kBoolean, kPoint, kList } kind;
     const void* value;  ///< the node's key; of a boolean not null for true; null otherwise
+    auto operator<=>(const Entry&) const = default;
   };
+  /// Whether `value` is among those of `row`; its entry is added.
+  static bool FindValue(const Column& column, std::uint32_t row, const Json& value, std::vector<Entry>& entries);
   void AddValue(Column& column, std::uint32_t row, const Json& value, std::vector<Entry>& entries);
   static void AddEqual(const Column& column, const Json& value, Bitmap& out);
   static void AddRange(const Column& column, Filter::Op op, const Json& value, Bitmap& out);
@@ -52,7 +62,7 @@ class MetadataColumns {
   static void AddLike(const Column& column, Filter::Op op, const Json& pattern, Bitmap& out);
 
   std::map<std::string, Column, std::less<>> columns_;
-  std::unordered_map<std::uint32_t, std::vector<Entry>> entries_of_row_;
+  std::vector<std::vector<Entry>> entries_of_row_;  // rows past the end have none
 };
 
 /// Metres between two points of a sphere of the Earth's mean radius, by the haversine.

@@ -2,6 +2,7 @@
 /// \file Records of equal size by number, which never move as they grow: pieces of memory, each as large as all before it.
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstddef>
@@ -35,6 +36,15 @@ class Records {
   /// One more than the greatest number there is room for that was asked for.
   std::size_t size() const { return size_; }
   std::size_t bytes() const { return size_ * stride_; }
+  /// Calls `visit(bytes, size)` for the memory of all of them, in order.
+  template <class F>
+  void ForEachPiece(F&& visit) {
+    for (std::size_t number = 0; number < size_;) {
+      const auto end = std::min(size_, kFirst << PieceOf(number));
+      visit(at(number), (end - number) * stride_);
+      number = end;
+    }
+  }
   /// Makes room. What is in it is not said.
   void Reach(std::size_t number) {
     if (number < size_) return;

@@ -225,7 +225,8 @@ std::int64_t BatchesIn(data::Store& store) {
 /// The child: one batch a commit, each said on `acknowledged`, each followed by a search. Never returns.
 [[noreturn]] void WriteUntilKilled(const std::filesystem::path& folder, Script script, Model model, std::int64_t at, int acknowledged) {
   const auto ctx = Context::System("test");
-  ChunkIndex index(kDim);
+  SnapshotKeeper keeper(folder / "index", {std::chrono::hours(24), std::chrono::hours(24)});
+  ChunkIndex index(kDim, kFirstGeneration, Language::kEnglish, keeper.Open(kFirstGeneration));
   const auto store = OpenStore(folder);
   store->Follow(index);
   std::mt19937 random(static_cast<unsigned>(at));
@@ -243,6 +244,7 @@ std::int64_t BatchesIn(data::Store& store) {
       std::fprintf(stderr, "batch %lld: %s\n", static_cast<long long>(at), difference.c_str());
       ::_exit(3);
     }
+    if (at % 4 == 0) keeper.WriteNow();  // so that kills meet snapshots that are written, forgotten and in the making
     if (::write(acknowledged, &at, sizeof at) != sizeof at) ::_exit(4);
   }
 }
@@ -256,7 +258,7 @@ TEST(Search, EqualsABruteForceModelThroughChangesAndKills) {
   std::mt19937 random(kSeed);
   Script script(kSeed);
   Model model;
-  std::int64_t replayed = 0, kills = 0, acknowledged = 0;
+  std::int64_t replayed = 0, kills = 0, acknowledged = 0, restored = 0;
   while (replayed * kOperationsPerBatch < operations) {
     int ends[2];
     ASSERT_EQ(::pipe(ends), 0);
@@ -279,9 +281,14 @@ TEST(Search, EqualsABruteForceModelThroughChangesAndKills) {
     ASSERT_EQ(::waitpid(child, &status, 0), child);
     ASSERT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) << "the writer ended by itself with status " << WEXITSTATUS(status);
     ++kills;
-    ChunkIndex index(kDim);
+    SnapshotKeeper keeper(folder.path() / "index", {std::chrono::hours(24), std::chrono::hours(24)});
+    const auto snapshot = keeper.Open(kFirstGeneration);
+    ChunkIndex index(kDim, kFirstGeneration, Language::kEnglish, snapshot);
+    const bool has_snapshot = std::filesystem::exists(folder.path() / "index" / "g1.index");
     const auto store = OpenStore(folder.path());
     store->Follow(index);
+    restored += has_snapshot;
+    if (has_snapshot && index.commit() != store->commit()) ADD_FAILURE() << "a snapshot was not caught up with";
     const auto held = BatchesIn(*store);
     ASSERT_GE(held, acknowledged) << "an acknowledged write is lost";
     ASSERT_LE(held, acknowledged + 1);
@@ -290,6 +297,7 @@ TEST(Search, EqualsABruteForceModelThroughChangesAndKills) {
       for (int i = 0; i < 4; ++i) ASSERT_EQ(Difference(index, model, reader, random), "");
   }
   EXPECT_GT(kills, operations / 4000);
+  EXPECT_GT(restored, 0) << "no kill left a snapshot to go on from";
   EXPECT_GT(model.documents(), 20u);
   if (asked) std::printf("%lld operations in %lld commits, %lld kills\n", static_cast<long long>(replayed * kOperationsPerBatch), static_cast<long long>(replayed), static_cast<long long>(kills));
 }

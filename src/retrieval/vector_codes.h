@@ -11,6 +11,9 @@
 
 namespace tenfold::retrieval {
 
+class SnapshotWriter;
+class SnapshotReader;
+
 /// A fixed random orthogonal map. Cost: O(dim log dim). Threads: any.
 class Rotation {
  public:
@@ -43,6 +46,7 @@ class CodeBlocks {
   /// Nothing of what was in it stays.
   void Give(std::uint8_t* block);
   std::size_t bytes() const { return records_.bytes() + free_.capacity() * sizeof(std::uint8_t*); }
+  std::size_t block_bytes() const { return records_.stride(); }
 
  private:
   Records records_;
@@ -76,6 +80,9 @@ class CodeList {
     for (std::size_t at = 0; at < padded_ * kBlock / 8 + 3 * kBlock * sizeof(float); at += 64) __builtin_prefetch(blocks_[block] + at);
   }
   std::size_t bytes() const { return blocks_.capacity() * sizeof(std::uint8_t*); }
+  void Save(SnapshotWriter& to) const;
+  /// Into one that is empty.
+  void Restore(SnapshotReader& from, CodeBlocks& blocks);
 
  private:
   // A block: [padded / 8, kBlock] bytes, each four dimensions in its low and the next four in its high half; then kBlock scales, offsets and rows.

@@ -1,6 +1,7 @@
 #pragma once
 /// \file Vector search: partitions of one-bit codes, the nearest of them scanned with SIMD, the best re-ranked with four-bit codes and the best of those with exact float vectors.
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -47,6 +48,11 @@ class VectorIndex {
   std::size_t bytes() const { return partitions_.bytes() + vectors_.heap_bytes() + present_.words() * 8; }
   /// Bytes of the file of exact vectors.
   std::size_t file_bytes() const { return vectors_.file_bytes(); }
+  /// To be saved with: where the file of exact vectors lies from then on. Before the first Put.
+  void SetSnapshot(std::shared_ptr<IndexSnapshot> snapshot) { vectors_.SetSnapshot(std::move(snapshot)); }
+  void Save(SnapshotWriter& to) const;
+  /// Into one that is empty. Errors: as SnapshotReader; then it is not to be used.
+  void Restore(SnapshotReader& from);
 
  private:
   /// The metric's value for `query`, which has length 1 under kCosine.

@@ -37,6 +37,10 @@ class VectorPartitions {
   std::size_t size() const { return size_; }
   std::size_t partitions() const { return partitions_.size() - free_.size(); }
   std::size_t bytes() const;
+  /// `present`: the rows that are there.
+  void Save(SnapshotWriter& to, const Bitmap& present) const;
+  /// Into one that is empty.
+  void Restore(SnapshotReader& from);
 
   struct Effort {
     std::size_t scan;    ///< one-bit codes, at least
