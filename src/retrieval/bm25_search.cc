@@ -23,7 +23,7 @@ constexpr std::size_t kMorePostings = 16, kMoreDense = 1;
 // Documents lie all over the memory: so many are asked for before they are scored.
 constexpr std::size_t kAhead = 10;
 // Bounds are read in order: so many bytes before they are needed.
-constexpr std::size_t kReadAhead = 1024;
+constexpr std::size_t kReadAhead = 1024, kPostingLines = 6;
 
 /// A byte of bounds times a weight in 256ths, rounded up, and 0 only of 0.
 inline std::uint16_t Scaled(std::uint8_t bound, std::uint16_t weight) {
@@ -57,15 +57,13 @@ inline std::uint32_t AtLeast(__m256i sums, std::uint32_t least) {
 class GroupSums {
  public:
   explicit GroupSums(std::size_t begin) { std::fill(std::begin(sums_), std::end(sums_), _mm256_set1_epi16(static_cast<short>(begin))); }
-  /// Scaled as AddScaled does, but rounded down.
-  void Add(const std::uint8_t* bounds, __m256i weight) {
-    const auto zero = _mm256_setzero_si256();
-    for (std::size_t half = 0; half < 2; ++half) {
-      const auto bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(bounds + 32 * half));
-      auto &first = sums_[2 * half], &second = sums_[2 * half + 1];
-      first = _mm256_add_epi16(first, _mm256_mulhi_epu16(_mm256_unpacklo_epi8(zero, bytes), weight));
-      second = _mm256_add_epi16(second, _mm256_mulhi_epu16(_mm256_unpackhi_epi8(zero, bytes), weight));
-    }
+  /// Scaled as AddScaled does, but rounded down, which takes less than one of each part.
+  void Add(const std::uint8_t* bounds, std::int16_t weight) {
+    AddAll(bounds, _mm256_set1_epi16(weight), [](__m256i) { return _mm256_setzero_si256(); });
+  }
+  /// The same as AddScaled.
+  void AddUp(const std::uint8_t* bounds, std::int16_t weight) {
+    AddAll(bounds, _mm256_set1_epi16(weight), [](__m256i wide) { return _mm256_min_epu16(wide, _mm256_set1_epi16(1)); });
   }
   /// Those of documents 16 * block and on, in order, with what was added for them elsewhere.
   __m256i With(std::size_t block, const std::uint16_t* more) const {
@@ -75,6 +73,18 @@ class GroupSums {
   }
 
  private:
+  template <class F>
+  void AddAll(const std::uint8_t* bounds, __m256i weight, F&& more) {
+    const auto zero = _mm256_setzero_si256();
+    for (std::size_t half = 0; half < 2; ++half) {
+      const auto bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(bounds + 32 * half));
+      for (std::size_t part = 0; part < 2; ++part) {
+        const auto wide = part ? _mm256_unpackhi_epi8(zero, bytes) : _mm256_unpacklo_epi8(zero, bytes);
+        auto& sum = sums_[2 * half + part];
+        sum = _mm256_add_epi16(sum, _mm256_add_epi16(_mm256_mulhi_epu16(wide, weight), more(wide)));
+      }
+    }
+  }
   __m256i sums_[4];  // of each 32 documents 0..7 and 16..23, then 8..15 and 24..31: as bytes are unpacked
 };
 #endif
@@ -327,6 +337,8 @@ class Bm25Index::Scan {
       part.from = part.at;
       for (; part.at < postings.size() && postings[part.at].document() - first_ < size_; ++part.at) sums[postings[part.at].document() - first_] += Scaled(postings[part.at].bound, part.weight);
       touched_ += part.at - part.from;
+      const auto* next = postings.data() + part.at;  // of the next window
+      for (std::size_t line = 0; line < kPostingLines; ++line) __builtin_prefetch(reinterpret_cast<const char*>(next) + 64 * line);
     }
   }
   /// Adds a part of `size` documents or blocks.
@@ -352,18 +364,24 @@ class Bm25Index::Scan {
     const auto blocks = (size_ + kBlock - 1) / kBlock;
     std::fill_n(rests, (size_ + kGroup - 1) / kGroup * (kGroup / kBlock), static_cast<std::uint16_t>(rest_));
     for (const auto& part : parts_) {
-      if (part.use == Use::kBlocks) AddBytes(part.dense->blocks, first_ / kBlock, blocks, part.weight, rests);
+      if (part.use != Use::kBlocks) continue;
+      AddBytes(part.dense->blocks, first_ / kBlock, blocks, part.weight, rests);
+      const auto* next = part.dense->blocks.data() + (first_ + kWindow) / kBlock;
+      for (std::size_t line = 0; line < kWindow / kBlock; line += 64) __builtin_prefetch(next + line);
     }
 #ifdef __AVX2__
+    FindStreams();
     if (best_.is_full() && least_ > rest_ + parts_.size()) {
       FindByGroups();
       if (touched_ > 0) std::fill_n(sums, (blocks * kBlock + kGroup - 1) / kGroup * kGroup, std::uint16_t{0});
       else for (const auto at : room_.streams.promising) std::fill_n(sums + at, kGroup, std::uint16_t{0});
       return ScoreFound();
     }
-#endif
+    AddStreams();
+#else
     for (const auto& part : parts_)
       if (part.use == Use::kAdded && part.dense) AddBytes(part.dense->bounds, first_, size_, part.weight, sums);
+#endif
     if (least_ == 1 && best_.size_wanted() < blocks) {
       // The first window: the documents of the most promising blocks give a threshold that spares most of the others.
       auto& maxima = room_.maxima;
@@ -379,13 +397,13 @@ class Bm25Index::Scan {
       least_ = Least();
     }
     Collect(blocks);
-    std::fill_n(sums, blocks * kBlock, std::uint16_t{0});
+    std::fill_n(sums, (size_ + kGroup - 1) / kGroup * kGroup, std::uint16_t{0});
     Refine([](const Part& part, std::uint32_t document) { return document / kBlock < part.dense->blocks.size() ? Scaled(part.dense->blocks[document / kBlock], part.weight) : std::uint16_t{0}; });
     ScoreFound();
   }
 #ifdef __AVX2__
-  /// Goes over the window 64 documents at a time: what the parts that are added give, with the maxima of the others' blocks; where that is enough for one, the others' own bounds too.
-  void FindByGroups() {
+  /// The dense parts in this window.
+  void FindStreams() {
     auto& [added, others, padded, promising] = room_.streams;
     added.clear();
     others.clear();
@@ -402,6 +420,20 @@ class Bm25Index::Scan {
       }
       (part.use == Use::kAdded ? added : others).push_back({bounds, static_cast<std::int16_t>(part.weight)});
     }
+  }
+  /// The added ones to the sums.
+  void AddStreams() {
+    auto* sums = room_.sums.data();
+    for (std::uint32_t at = 0; at < size_; at += kGroup) {
+      GroupSums found(0);
+      for (const auto& [bounds, weight] : room_.streams.added) found.AddUp(bounds + at, weight);
+      for (std::size_t block = 0; block < kGroup / kBlock; ++block) _mm256_storeu_si256(reinterpret_cast<__m256i*>(sums + at + block * kBlock), found.With(block, sums + at));
+    }
+  }
+  /// Goes over the window 64 documents at a time: what the parts that are added give, with the maxima of the others' blocks; where that is enough for one, the others' own bounds too.
+  void FindByGroups() {
+    auto& [added, others, padded, promising] = room_.streams;
+    const auto groups = (size_ + kGroup - 1) / kGroup;
     auto* sums = room_.sums.data();
     const auto* rests = room_.rests.data();
     promising.clear();
@@ -412,7 +444,7 @@ class Bm25Index::Scan {
       GroupSums found(added.size());
       for (const auto& [bounds, weight] : added) {
         __builtin_prefetch(bounds + at + kReadAhead);
-        found.Add(bounds + at, _mm256_set1_epi16(weight));
+        found.Add(bounds + at, weight);
       }
       std::uint32_t any = 0;
       __m256i all[kGroup / kBlock];
@@ -425,7 +457,7 @@ class Bm25Index::Scan {
     const auto rest = rest_ + static_cast<std::uint32_t>(others.size());
     for (const auto at : promising) {
       GroupSums found(0);
-      for (const auto& [bounds, weight] : others) found.Add(bounds + at, _mm256_set1_epi16(weight));
+      for (const auto& [bounds, weight] : others) found.Add(bounds + at, weight);
       for (std::size_t block = 0; block < kGroup / kBlock; ++block) {
         const auto all = found.With(block, sums + at);
         auto left = AtLeast(all, least_ - rest);
@@ -434,7 +466,9 @@ class Bm25Index::Scan {
         _mm256_store_si256(reinterpret_cast<__m256i*>(each), all);
         for (; left != 0; left &= left - 1) {
           const auto i = static_cast<std::uint32_t>(std::countr_zero(left)) / 2, document = static_cast<std::uint32_t>(at + block * kBlock) + i;
-          if (document < size_) room_.found.push_back({first_ + document, each[i] + rest});
+          if (document >= size_) continue;
+          room_.found.push_back({first_ + document, each[i] + rest});
+          __builtin_prefetch(&index_.documents_[first_ + document]);
         }
       }
     }
