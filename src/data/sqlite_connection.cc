@@ -119,7 +119,7 @@ std::int64_t SqliteConnection::Count(const Table& table, const Query& query) {
   return db_.QueryNumber("SELECT count(*) FROM " + QuoteSql(table.name) + where, values);
 }
 
-void SqliteConnection::Upsert(const Table& table, std::span<const Value> row, bool replace) {
+void SqliteConnection::Upsert(const Table& table, std::vector<Value> row, bool replace) {
   TENFOLD_CHECK(writing_);
   auto& sql = (replace ? replaces_ : inserts_)[&table];
   if (sql.empty()) {
@@ -139,7 +139,7 @@ void SqliteConnection::Upsert(const Table& table, std::span<const Value> row, bo
   auto& pending = pending_.emplace_back(PendingChange{{0, table.name, std::move(key), ChangeKind::kPut}, &table, {}});
   if (!keep_rows_ || pending_bytes_ > WrittenRows::kMostBytes) return;
   pending_bytes_ += BytesOf(row);
-  pending.row.assign(row.begin(), row.end());
+  pending.row = std::move(row);
 }
 
 bool SqliteConnection::Remove(const Table& table, std::string_view key) {

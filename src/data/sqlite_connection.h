@@ -53,7 +53,7 @@ class SqliteConnection : public Connection {
 
   void Visit(const Table& table, const Query& query, const std::function<void(std::vector<Value>&)>& visit) override;
   std::int64_t Count(const Table& table, const Query& query) override;
-  void Upsert(const Table& table, std::span<const Value> row, bool replace) override;
+  void Upsert(const Table& table, std::vector<Value> row, bool replace) override;
   bool Remove(const Table& table, std::string_view key) override;
 
   void set_writing(bool writing) { writing_ = writing; }

@@ -96,7 +96,7 @@ class Database {
 };
 
 /// Moves what is committed from the log into the file, beside the writer: it took 7 % of the writer's processor time in ingest_bench, and its waits for the disk besides.
-/// Threads: Notice is called by the writer.
+/// Threads: Notice and ShortenIfLong are called by the writer.
 class Checkpoints {
  public:
   explicit Checkpoints(const std::string& path) : db_(path, false), thread_([this] { Loop(); }) {}
@@ -111,7 +111,7 @@ class Checkpoints {
   Checkpoints(const Checkpoints&) = delete;
   Checkpoints& operator=(const Checkpoints&) = delete;
 
-  /// `pages` are in the log after a commit. A log that grows though the disk is at work waits here: it is read as a whole after a crash.
+  /// `pages` are in the log after a commit.
   void Notice(int pages) {
     if (pages < kPages) return;
     {
@@ -119,12 +119,21 @@ class Checkpoints {
       due_ = true;
     }
     wanted_.notify_all();
-    if (pages >= kMostPages) Move();
+  }
+  /// Before a write. A long log is moved whole, with nobody of the store's own reading from it (`let_go` sees to that), so that the write begins it anew: writes that follow
+  /// one another closely would lengthen it for ever, and it is read as a whole after a crash.
+  template <class F>
+  void ShortenIfLong(int pages, F&& let_go) {
+    if (pages < kLongPages) again_at_ = kLongPages;
+    if (pages < again_at_) return;
+    let_go();
+    Move();
+    again_at_ = pages + kPages;  // for as long as somebody else reads from it
   }
 
  private:
-  static constexpr int kPages = 2000;        // 16 MB
-  static constexpr int kMostPages = 24'000;  // 192 MB
+  static constexpr int kPages = 2000;      // 16 MB
+  static constexpr int kLongPages = 8000;  // 64 MB
 
   void Move();
   void Loop();
@@ -133,6 +142,7 @@ class Checkpoints {
   std::mutex at_work_;
   std::mutex mutex_;
   std::condition_variable wanted_;
+  int again_at_ = kLongPages;  // writer's thread only
   bool due_ = false, stopping_ = false;
   std::thread thread_;
 };
