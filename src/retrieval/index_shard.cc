@@ -14,7 +14,6 @@
 namespace tenfold::retrieval {
 namespace {
 
-constexpr std::size_t kFacetValues = 100;
 // Rows of equal score are put in order of id; of more than so many the index's own order decides which are looked at.
 constexpr std::size_t kMostEquals = 1024;
 // Short texts of the same words are often equal, vectors hardly ever: one more shows it.
@@ -267,7 +266,7 @@ IndexResult IndexShard::Search(const Principal& reader, const IndexQuery& query)
     out.allowed = static_cast<std::int64_t>(allowed.count());
     out.readable = static_cast<std::int64_t>(p.Allowed(reader, {}).count());
   }
-  for (const auto& key : query.facets) out.facets.emplace(key, p.metadata.Count(key, allowed, kFacetValues));
+  for (const auto& key : query.facets) out.facets.emplace(key, p.metadata.Count(key, allowed, query.facet_values));
   return out;
 }
 

@@ -54,6 +54,7 @@ void CheckChanges(std::span<const IndexChange> changes, std::size_t dim, Metric 
 
 void CheckQuery(const IndexQuery& query, std::size_t dim) {
   if (query.k < 1 || query.k > kMaxWindow) throw Error(Code::kInvalidArgument, "k: is 1 to 10000", "k");
+  if (query.facet_values < 1 || query.facet_values > 1'000'000) throw Error(Code::kInvalidArgument, "facet_values: is 1 to 1000000", "facet_values");
   if (query.offset + query.k > kMaxWindow) throw Error(Code::kInvalidArgument, "offset: offset and k together are at most 10000", "offset");
   if (query.vector.empty()) return;
   if (query.vector.size() != dim) throw Error(Code::kInvalidArgument, "the query has " + std::to_string(query.vector.size()) + " dimensions, the index " + std::to_string(dim), "vector");

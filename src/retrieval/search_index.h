@@ -72,6 +72,7 @@ struct IndexQuery {
   float diversity = 0;            ///< 0..1: maximal marginal relevance with lambda = 1 - diversity. Source: Carbonell & Goldstein, SIGIR 1998
   std::size_t per_group = 0;      ///< at most so many records of one group; 0: no limit
   std::vector<std::string> facets = {};  ///< metadata keys whose values are counted over everything that is allowed
+  std::size_t facet_values = 100;        ///< of each key at most, 1..1,000,000
   bool explain = false;
 };
 
@@ -97,7 +98,7 @@ struct IndexHit {
 
 struct IndexResult {
   std::vector<IndexHit> hits;  ///< best first; equal scores by id
-  std::map<std::string, std::vector<FacetCount>> facets;  ///< most frequent first, at most 100 values a key
+  std::map<std::string, std::vector<FacetCount>> facets;  ///< most frequent first, at most `facet_values` a key
   std::vector<std::pair<std::string, HitExplanation>> explanations;  ///< with `explain`: every candidate of both lists by its id, in the order of the final list
   std::int64_t readable = 0;  ///< with `explain`, of the embedded index: records that the reader may find
   std::int64_t allowed = 0;   ///< of them those that filter and groups let through: no other was a candidate

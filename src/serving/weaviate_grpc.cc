@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <map>
 
-#include <v1/aggregate.pb.h>
 #include <v1/batch_delete.pb.h>
 #include <v1/tenants.pb.h>
 
@@ -106,42 +105,6 @@ pb::TenantsGetReply GetTenants(const Context& ctx, WeaviateObjects& on, const pb
   return reply;
 }
 
-pb::AggregateReply Aggregate(const Context& ctx, WeaviateObjects& on, const pb::AggregateRequest& request) {
-  const auto started = Clock::now();
-  const auto refuse = [](const char* field, const char* why) { throw Error(Code::kUnimplemented, std::string(field) + ": " + why, field); };
-  if (request.search_case() != pb::AggregateRequest::SEARCH_NOT_SET) refuse("aggregate", "objects are counted by filter, not by what a search finds");
-  if (request.aggregations_size() > 0) refuse("return_metrics", "objects are counted; of their values there is no mean, sum or mode");
-  if (request.has_object_limit()) refuse("object_limit", "goes with a search, and objects are counted by filter");
-  const auto from = on.Open(ctx, request.collection(), request.tenant());
-  IndexQuery query{.k = 1, .filter = FilterOf(from.schema, request.has_filters() ? &request.filters() : nullptr), .explain = true};
-  pb::AggregateReply reply;
-  if (!request.has_group_by()) {
-    reply.mutable_single_result()->set_objects_count(from.index->Search(ctx, from.name_space, query).allowed);
-    reply.set_took(Since(started));
-    return reply;
-  }
-  const auto name = WeaviatePropertyName(request.group_by().property());
-  const auto property = from.schema.properties.find(name);
-  if (property == from.schema.properties.end()) throw Error(Code::kInvalidArgument, "group_by: no such prop with name '" + name.substr(0, 64) + "' found in class '" + from.schema.name + "'", "group_by");
-  query.facets = {name};
-  const auto found = from.index->Search(ctx, from.name_space, query);
-  std::size_t limit = request.has_limit() ? request.limit() : 100;  // no more values are counted
-  for (const auto& facet : found.facets.at(name)) {
-    if (limit-- == 0) break;
-    auto& group = *reply.mutable_grouped_results()->add_groups();
-    group.set_objects_count(facet.count);
-    auto& by = *group.mutable_grouped_by();
-    by.add_path(name);
-    if (facet.value.is_bool()) by.set_boolean(facet.value.get_bool());
-    else if (property->second.type == WeaviateType::kInt) by.set_int_(facet.value.to_number<std::int64_t>());
-    else if (facet.value.is_number()) by.set_number(facet.value.to_number<double>());
-    else by.set_text(std::string(AsView(facet.value.as_string())));
-  }
-  reply.mutable_grouped_results();
-  reply.set_took(Since(started));
-  return reply;
-}
-
 template <class Request, class Reply>
 GrpcMethod Method(const char* name, std::chrono::milliseconds timeout, std::shared_ptr<WeaviateObjects> on, Reply (*call)(const Context&, WeaviateObjects&, const Request&)) {
   GrpcMethod out{std::string("/weaviate.v1.Weaviate/") + name, Access::kUser, timeout, {}};
@@ -162,7 +125,7 @@ std::vector<GrpcMethod> MakeWeaviateMethods(std::shared_ptr<WeaviateObjects> on)
   rows.push_back(Method("BatchObjects", 120s, on, PutBatch));
   rows.push_back(Method("BatchDelete", 120s, on, DeleteBatch));
   rows.push_back(Method("TenantsGet", 30s, on, GetTenants));
-  rows.push_back(Method("Aggregate", 30s, on, Aggregate));
+  rows.push_back(Method("Aggregate", 30s, on, AggregateWeaviate));
   return rows;
 }
 

@@ -4,6 +4,7 @@
 #include <string_view>
 #include <vector>
 
+#include <v1/aggregate.pb.h>
 #include <v1/batch.pb.h>
 #include <v1/search_get.pb.h>
 
@@ -29,5 +30,7 @@ std::string UuidBytes(std::string_view uuid);
 
 /// One search and its answer. Errors: kInvalidArgument, kNotFound, kUnimplemented.
 weaviate::v1::SearchReply SearchWeaviate(const Context& ctx, WeaviateObjects& objects, const weaviate::v1::SearchRequest& request);
+/// Counts and sums of the objects that a filter lets through, in all or by the values of a property. Errors: the same; kResourceExhausted for too many different values.
+weaviate::v1::AggregateReply AggregateWeaviate(const Context& ctx, WeaviateObjects& objects, const weaviate::v1::AggregateRequest& request);
 
 }  // namespace tenfold::serving

@@ -179,7 +179,23 @@ check("counted", made.aggregate.over_all(total_count=True).total_count == 4 and 
 check("counted by filter", made.aggregate.over_all(filters=Filter.by_property("year").greater_than(2000), total_count=True).total_count == 3)
 groups = made.aggregate.over_all(group_by=GroupByAggregate(prop="genre")).groups
 check("counted by value", {one.grouped_by.value: one.total_count for one in groups} == {"science fiction": 1, "horror": 1, "comedy": 1}, groups)
-raises("a mean", lambda: made.aggregate.over_all(return_metrics=weaviate.classes.aggregate.Metrics("year").integer(mean=True)), "return_metrics")
+Metrics = weaviate.classes.aggregate.Metrics
+told = made.aggregate.over_all(return_metrics=[
+    Metrics("year").integer(count=True, maximum=True, mean=True, median=True, minimum=True, mode=True, sum_=True), Metrics("genre").text(count=True, top_occurrences_count=True, top_occurrences_value=True),
+    Metrics("seen").boolean(count=True, percentage_true=True, total_true=True, total_false=True), Metrics("shot").date_(count=True, maximum=True, minimum=True)]).properties
+year = told["year"]
+check("aggregates of whole numbers", (year.count, year.maximum, year.mean, year.median, year.minimum, year.sum_) == (4, 2018, 2007.25, 2006.0, 1999, 8029) and year.mode in (1999, 2001, 2011, 2018), year)
+check("of texts", told["genre"].count == 3 and sorted((one.value, one.count) for one in told["genre"].top_occurrences) == [("comedy", 1), ("horror", 1), ("science fiction", 1)], told["genre"])
+check("of true and false", (told["seen"].count, told["seen"].total_true, told["seen"].total_false, told["seen"].percentage_true) == (2, 1, 1, 0.5), told["seen"])
+check("of times", told["shot"].count == 2 and told["shot"].minimum.startswith("1999-03-31T10:30:00") and told["shot"].maximum.startswith("2000-01-01T00:00:00"), told["shot"])
+told = made.aggregate.over_all(filters=Filter.by_property("year").greater_than(2000), return_metrics=Metrics("year").integer(mean=True, count=True)).properties["year"]
+check("of what a filter lets through", (told.count, told.mean) == (3, 2010.0), told)
+told = made.aggregate.over_all(filters=Filter.by_property("year").greater_than(3000), return_metrics=Metrics("year").integer(maximum=True, count=True), total_count=True)
+check("of nothing", told.total_count == 0 and told.properties["year"].count in (0, None) and told.properties["year"].maximum is None, told)
+groups = {one.grouped_by.value: one for one in made.aggregate.over_all(group_by=GroupByAggregate(prop="genre"), total_count=True, return_metrics=Metrics("year").integer(maximum=True)).groups}
+check("by the values of another", {name: (one.total_count, one.properties["year"].maximum) for name, one in groups.items()} == {"science fiction": (1, 1999), "horror": (1, 2018), "comedy": (1, 2001)}, groups)
+raises("aggregates of another type", lambda: made.aggregate.over_all(return_metrics=Metrics("title").integer(mean=True)), "title")
+raises("of what is no property", lambda: made.aggregate.over_all(return_metrics=Metrics("nothing").integer(mean=True)), "nothing")
 with made.batch.dynamic() as batch:
     for i in range(2500):
         batch.add_object({"title": f"film {i}", "year": 3000 + i}, uuid=uid(1000 + i), vector=[float(i), 1.0, 1.0])

@@ -315,7 +315,7 @@ class PostgresqlIndex : public SearchIndex {
       const auto where = WhereOf(ctx.principal(), name_space, query, statement);
       const auto field = "metadata->" + statement.Bind(facet);
       const auto rows = client.Run(ctx, "SELECT value, count(*) FROM " + table_ + " CROSS JOIN LATERAL jsonb_array_elements(CASE jsonb_typeof(" + field + ") WHEN 'array' THEN " + field + " ELSE jsonb_build_array(" + field + ") END) AS value" + where + " AND metadata ? " +
-                                            statement.Bind(facet) + " AND jsonb_typeof(value) <> 'object' GROUP BY value ORDER BY 2 DESC, value::text LIMIT 100",
+                                            statement.Bind(facet) + " AND jsonb_typeof(value) <> 'object' GROUP BY value ORDER BY 2 DESC, value::text LIMIT " + std::to_string(query.facet_values),
                                    statement.parameters);
       auto& counts = out.facets[facet];
       for (int r = 0; r < rows.rows(); ++r) counts.push_back({ParseJson(rows.text(r, 0)), std::stoll(rows.text(r, 1))});

@@ -132,7 +132,7 @@ class WeaviateIndex : public SearchIndex {
       lists.vectors = Ask(ctx, name_space, depth, "nearVector:{vector:" + vector + "]}", *where, additional + " distance", true);
       return lists;
     });
-    for (const auto& facet : query.facets) out.facets[facet] = Count(ctx, name_space, facet, *where);
+    for (const auto& facet : query.facets) out.facets[facet] = Count(ctx, name_space, facet, *where, query.facet_values);
     return out;
   }
 
@@ -420,12 +420,12 @@ class WeaviateIndex : public SearchIndex {
 
   float ScoreOf(float distance) const { return ScoreOfWeaviateDistance(options_.metric, distance); }
 
-  std::vector<FacetCount> Count(const Context& ctx, std::string_view name_space, const std::string& facet, const std::string& where) {
+  std::vector<FacetCount> Count(const Context& ctx, std::string_view name_space, const std::string& facet, const std::string& where, std::size_t limit) {
     std::vector<FacetCount> out;
     for (const char type : {'t', 'n', 'b', 'l'}) {
       const auto name = PropertyOf(facet, type);
       if (!Knows(name)) continue;
-      const auto data = Graph(ctx, "{Aggregate{" + class_ + "(tenant:" + Quote(TenantOf(name_space)) + (where.empty() ? "" : ",where:" + where) + ",groupBy:[" + Quote(name) + "],limit:100){groupedBy{value} meta{count}}}}");
+      const auto data = Graph(ctx, "{Aggregate{" + class_ + "(tenant:" + Quote(TenantOf(name_space)) + (where.empty() ? "" : ",where:" + where) + ",groupBy:[" + Quote(name) + "],limit:" + std::to_string(limit) + "){groupedBy{value} meta{count}}}}");
       const auto* rows = data.if_contains("Aggregate");
       if (!rows || !rows->at(class_).is_array()) continue;
       for (const auto& row : rows->at(class_).get_array()) {
@@ -438,7 +438,7 @@ class WeaviateIndex : public SearchIndex {
       }
     }
     std::sort(out.begin(), out.end(), [](const FacetCount& a, const FacetCount& b) { return a.count != b.count ? a.count > b.count : ToText(a.value) < ToText(b.value); });
-    if (out.size() > 100) out.resize(100);
+    if (out.size() > limit) out.resize(limit);
     return out;
   }
 
