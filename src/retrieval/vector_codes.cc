@@ -16,6 +16,7 @@ namespace {
 
 constexpr int kRounds = 4;
 constexpr float kSteps = 31;
+constexpr float kNone = -std::numeric_limits<float>::infinity();
 
 /// Multiplied by `signs`, then mixed, in place; `n` is a power of two from 64 on. Lengths stay if the signs are 1/sqrt(n).
 void Hadamard(float* data, const float* signs, std::size_t n) {
@@ -89,7 +90,6 @@ float Threshold(std::span<const float> values, std::size_t count) {
     for (; i < values.size(); ++i) out += values[i] >= threshold;
     return out;
   };
-  constexpr float kNone = -std::numeric_limits<float>::infinity();
   float high = kNone, sum = 0, least = std::numeric_limits<float>::max();
   std::size_t sampled = 0;
   Eight most = Eight{} + kNone;
@@ -125,7 +125,7 @@ float Threshold(std::span<const float> values, std::size_t count) {
 
 void Shortlist::Begin(std::size_t size) {
   size_ = size;
-  held_ = 0;
+  held_ = added_ = 0;
   trim_at_ = std::max<std::size_t>(2 * size, 256);
   threshold_ = -std::numeric_limits<float>::infinity();
   if (estimates_.size() < trim_at_ + CodeList::kBlock) {
@@ -135,6 +135,7 @@ void Shortlist::Begin(std::size_t size) {
 }
 
 void Shortlist::Add(const float* estimates, const CodeList::AnyRow* rows, std::uint32_t good) {
+  added_ += static_cast<std::size_t>(std::popcount(good));
   for (; good; good &= good - 1) {
     const auto i = static_cast<std::size_t>(std::countr_zero(good));
     estimates_[held_] = estimates[i];
@@ -146,7 +147,9 @@ void Shortlist::Add(const float* estimates, const CodeList::AnyRow* rows, std::u
 void Shortlist::Add(float estimate, std::uint32_t row) {
   estimates_[held_] = estimate;
   rows_[held_] = row;
-  held_ += estimate >= threshold_;
+  const bool is_good = estimate >= threshold_;
+  held_ += is_good;
+  added_ += is_good;
   if (held_ >= trim_at_) Trim();
 }
 
@@ -232,13 +235,18 @@ std::uint8_t* CodeBlocks::Take() {
   const auto number = records_.size();
   records_.Reach(number);
   auto* block = records_.at(number);
-  std::fill_n(block, records_.stride(), std::uint8_t{0});
+  Empty(block);
   return block;
 }
 
 void CodeBlocks::Give(std::uint8_t* block) {
-  std::fill_n(block, records_.stride(), std::uint8_t{0});
+  Empty(block);
   free_.push_back(block);
+}
+
+void CodeBlocks::Empty(std::uint8_t* block) {
+  std::fill_n(block, records_.stride(), std::uint8_t{0});
+  std::fill_n(reinterpret_cast<CodeList::AnyFloat*>(block + records_.stride()) - 2 * kBlock, kBlock, kNone);
 }
 
 void CodeList::Replace(std::size_t place, std::span<const float> rotated, std::span<const float> centre, float less) {
@@ -276,7 +284,7 @@ std::uint32_t CodeList::Remove(CodeBlocks& list, std::size_t place) {
   }
   for (std::size_t part = 0; part < 2; ++part) {
     Scales(to)[part * kBlock + to_at] = Scales(from)[part * kBlock + from_at];
-    Scales(from)[part * kBlock + from_at] = 0;
+    Scales(from)[part * kBlock + from_at] = part == 0 ? 0 : kNone;
   }
   Rows(to)[to_at] = moved;
   Rows(from)[from_at] = 0;
@@ -293,40 +301,62 @@ void CodeList::Clear(CodeBlocks& to) {
   size_ = 0;
 }
 
-void CodeList::Estimate(std::size_t number, const CodeTables& query, float more, float* out) const {
-  auto* codes = blocks_[number];
-  alignas(32) std::array<std::uint16_t, kBlock> sums;
+namespace {
+
+/// The sums of the tables' entries of a block's codes. Shape: sums [kBlock].
+void SumTables(const std::uint8_t* codes, const CodeTables& query, std::uint16_t* sums) {
+  constexpr std::size_t kBlock = CodeList::kBlock;
+  const std::size_t bytes = query.sums.size() / 32;
 #ifdef __AVX2__
-  const __m256i low_half = _mm256_set1_epi8(15), even = _mm256_set1_epi16(0xFF);
-  __m256i even_sums = _mm256_setzero_si256(), odd_sums = _mm256_setzero_si256();
+  const __m256i low_half = _mm256_set1_epi8(15);
+  __m256i all_sums = _mm256_setzero_si256(), odd_sums = _mm256_setzero_si256();
   const auto* tables = query.sums.data();
   const auto table = [&](std::size_t group) { return _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(tables + group * 16))); };
-  // Four bytes of a code are eight tables of at most 31: their sum fits a byte. padded_ is a multiple of 64, so bytes of four.
-  for (std::size_t byte = 0; byte < padded_ / 8; byte += 4) {
+  // Four bytes of a code are eight tables of at most 31: their sum fits a byte. Dimensions are a multiple of 64, so bytes of four.
+  for (std::size_t byte = 0; byte < bytes; byte += 4) {
     __m256i eight = _mm256_setzero_si256();
     for (std::size_t j = 0; j < 4; ++j) {
       const __m256i bits = _mm256_load_si256(reinterpret_cast<const __m256i*>(codes + (byte + j) * kBlock));
       eight = _mm256_add_epi8(eight, _mm256_shuffle_epi8(table(2 * (byte + j)), _mm256_and_si256(bits, low_half)));
       eight = _mm256_add_epi8(eight, _mm256_shuffle_epi8(table(2 * (byte + j) + 1), _mm256_and_si256(_mm256_srli_epi16(bits, 4), low_half)));
     }
-    even_sums = _mm256_add_epi16(even_sums, _mm256_and_si256(eight, even));
+    all_sums = _mm256_add_epi16(all_sums, eight);
     odd_sums = _mm256_add_epi16(odd_sums, _mm256_srli_epi16(eight, 8));
   }
+  // What the odd bytes added to the even ones' sums goes again: 16 bits wrap round.
+  const __m256i even_sums = _mm256_sub_epi16(all_sums, _mm256_slli_epi16(odd_sums, 8));
   const __m256i low = _mm256_unpacklo_epi16(even_sums, odd_sums), high = _mm256_unpackhi_epi16(even_sums, odd_sums);
-  _mm256_store_si256(reinterpret_cast<__m256i*>(sums.data()), _mm256_permute2x128_si256(low, high, 0x20));
-  _mm256_store_si256(reinterpret_cast<__m256i*>(sums.data() + 16), _mm256_permute2x128_si256(low, high, 0x31));
+  _mm256_store_si256(reinterpret_cast<__m256i*>(sums), _mm256_permute2x128_si256(low, high, 0x20));
+  _mm256_store_si256(reinterpret_cast<__m256i*>(sums + 16), _mm256_permute2x128_si256(low, high, 0x31));
 #else
-  sums.fill(0);
-  for (std::size_t byte = 0; byte < padded_ / 8; ++byte)
+  std::fill_n(sums, kBlock, std::uint16_t{0});
+  for (std::size_t byte = 0; byte < bytes; ++byte)
     for (std::size_t i = 0; i < kBlock; ++i) {
       const unsigned bits = codes[byte * kBlock + i];
       sums[i] = static_cast<std::uint16_t>(sums[i] + query.sums[byte * 32 + (bits & 15)] + query.sums[byte * 32 + 16 + (bits >> 4)]);
     }
 #endif
-  const AnyFloat *scales = Scales(codes), *offsets = scales + kBlock;
-  for (std::size_t i = 0; i < kBlock; ++i) out[i] = more + offsets[i] + scales[i] * (query.base + query.step * static_cast<float>(sums[i]));
-  // What is no vector is never among the best.
-  for (std::size_t i = std::min(size_ - number * kBlock, kBlock); i < kBlock; ++i) out[i] = -std::numeric_limits<float>::infinity();
+}
+
+}  // namespace
+
+std::uint32_t CodeList::Estimate(const Block& block, const CodeTables& query, float threshold, float* out) {
+  using EightSums = std::uint16_t __attribute__((vector_size(16)));
+  alignas(32) std::array<std::uint16_t, kBlock> sums;
+  SumTables(block.codes, query, sums.data());
+  const auto* scales = reinterpret_cast<const AnyFloat*>(block.codes + query.sums.size());
+  std::uint32_t good = 0;
+  for (unsigned i = 0; i < kBlock; i += 8) {
+    EightSums eight;
+    Eight scale, offset;
+    std::memcpy(&eight, &sums[i], sizeof eight);
+    std::memcpy(&scale, scales + i, sizeof scale);
+    std::memcpy(&offset, scales + kBlock + i, sizeof offset);
+    const Eight estimates = (offset + block.more) + scale * (query.base + query.step * __builtin_convertvector(__builtin_convertvector(eight, EightBits), Eight));
+    Store(out + i, estimates);
+    good |= SignsOf(estimates >= threshold) << i;
+  }
+  return good;
 }
 
 }  // namespace tenfold::retrieval

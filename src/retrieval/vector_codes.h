@@ -41,7 +41,7 @@ class CodeBlocks {
  public:
   static constexpr std::size_t kBlock = 32;
   explicit CodeBlocks(std::size_t padded) : records_(padded * kBlock / 8 + 3 * kBlock * sizeof(float)) {}
-  /// Zeros.
+  /// Zeros, and minus infinity as each code's offset: what is no vector is never among the best.
   std::uint8_t* Take();
   /// Nothing of what was in it stays.
   void Give(std::uint8_t* block);
@@ -49,6 +49,7 @@ class CodeBlocks {
   std::size_t block_bytes() const { return records_.stride(); }
 
  private:
+  void Empty(std::uint8_t* block);
   Records records_;
   std::vector<std::uint8_t*> free_;
 };
@@ -73,11 +74,19 @@ class CodeList {
   /// Nothing of it stays in memory. Returns the row that now has its place, or the removed one if that was the last.
   std::uint32_t Remove(CodeBlocks& to, std::size_t place);
   void Clear(CodeBlocks& to);
+  /// A block of any list of the same `padded`, to look at blocks of many lists in a row. Holds until the list changes.
+  struct Block {
+    const std::uint8_t* codes;
+    float more;
+  };
+  Block block(std::size_t number, float more) const { return {blocks_[number], more}; }
   /// Estimates of the inner products of the block's vectors with the query, less those of the centre, plus `more`. Shape: out [kBlock]; past the end minus infinity.
-  void Estimate(std::size_t block, const CodeTables& query, float more, float* out) const;
+  /// Returns which are at least `threshold`, which is above minus infinity: bit i for out[i].
+  static std::uint32_t Estimate(const Block& block, const CodeTables& query, float threshold, float* out);
+  static const AnyRow* Rows(const Block& block, std::size_t padded) { return reinterpret_cast<const AnyRow*>(block.codes + padded * kBlock / 8 + 2 * kBlock * sizeof(float)); }
   /// Brings a block near: blocks lie here and there, so the processor does not see them coming.
-  void Prefetch(std::size_t block) const {
-    for (std::size_t at = 0; at < padded_ * kBlock / 8 + 3 * kBlock * sizeof(float); at += 64) __builtin_prefetch(blocks_[block] + at);
+  static void Prefetch(const Block& block, std::size_t padded) {
+    for (std::size_t at = 0; at < padded * kBlock / 8 + 3 * kBlock * sizeof(float); at += 64) __builtin_prefetch(block.codes + at);
   }
   std::size_t bytes() const { return blocks_.capacity() * sizeof(std::uint8_t*); }
   void Save(SnapshotWriter& to) const;
@@ -106,6 +115,8 @@ class Shortlist {
   void Begin(std::size_t size);
   /// What is not as good is not taken.
   float threshold() const { return threshold_; }
+  /// How many were good enough when they came. At first everything is: less than `size` only if no more were there.
+  std::size_t added() const { return added_; }
   /// The estimates whose bit is set in `good`. Shapes: estimates, rows [CodeList::kBlock].
   void Add(const float* estimates, const CodeList::AnyRow* rows, std::uint32_t good);
   void Add(float estimate, std::uint32_t row);
@@ -114,7 +125,7 @@ class Shortlist {
 
  private:
   void Trim();
-  std::size_t size_ = 0, held_ = 0, trim_at_ = 0;
+  std::size_t size_ = 0, held_ = 0, trim_at_ = 0, added_ = 0;
   float threshold_ = 0;
   std::vector<float> estimates_;
   std::vector<std::uint32_t> rows_;

@@ -16,8 +16,12 @@ constexpr double kScanFactor = 40;
 constexpr std::size_t kScanFloor = 4096, kScanPerResult = 64;
 // Up to so many allowed rows are looked at one by one.
 constexpr std::size_t kFew = 384;
-// Up to this part of the rows, if allowed, all have their four-bit codes read.
-constexpr std::size_t kFewPart = 32;
+// So many one-bit codes, side by side in blocks, are scanned in the time in which the four-bit code of one row anywhere is read: if no more rows are allowed than that makes,
+// their four-bit codes are read instead. So a filter never makes a search slower.
+constexpr std::size_t kScannedPerFine = 3;
+// Of what is scanned without a filter, with one five parts of six are: looking rows up in the filter takes the rest of the time. Recall@10 of 100,000 text embeddings is 0.957 where
+// 5 % are allowed and 0.968 where 10 % are.
+constexpr std::size_t kOfSix = 5;
 
 std::vector<float> ToLengthOne(std::span<const float> vector) {
   double squares = 0;
@@ -90,26 +94,22 @@ std::vector<Hit> VectorIndex::SearchRows(std::span<const std::uint32_t> rows, st
   return hits;
 }
 
-std::vector<std::uint32_t> VectorIndex::Candidates(std::span<const float> query, std::span<const std::uint64_t> allowed, std::size_t allowed_rows, std::size_t k, VectorEffort effort) const {
+std::vector<std::uint32_t> VectorIndex::Candidates(std::span<const float> query, std::span<const std::uint64_t> allowed, std::size_t allowed_rows, std::size_t k, VectorEffort effort, VectorWork& work) const {
   thread_local VectorPartitions::Query codes;
   thread_local std::vector<float> rotated;
   rotated.resize(rotation_.padded());
   rotation_.Apply(query, rotated);
   codes.Build(rotated);
   const auto keep = std::min(allowed_rows, std::max(k * kExactFactor, kMinExact));
-  if (allowed_rows <= std::max(kFew, size_ / kFewPart)) return partitions_.Best(codes, RowsOf(allowed, allowed_rows), keep);
-  const auto rerank = std::min(allowed_rows, std::max(keep, effort.rerank ? effort.rerank : std::max(kMinRerank, k * kRerankFactor)));
   auto scan = effort.scan;
-  if (!scan) {
-    // Where a part is allowed the best of them lie further out.
-    const double sparse = std::pow(static_cast<double>(size_) / static_cast<double>(allowed_rows), 0.25);
-    scan = std::max({kScanFloor, static_cast<std::size_t>(kScanFactor * std::sqrt(static_cast<double>(size_))), kScanPerResult * k});
-    scan = static_cast<std::size_t>(static_cast<double>(scan) * sparse);
-  }
-  return partitions_.Search(codes, allowed_rows == size_ ? std::span<const std::uint64_t>() : allowed, {scan, rerank, keep});
+  if (!scan) scan = std::max({kScanFloor, static_cast<std::size_t>(kScanFactor * std::sqrt(static_cast<double>(size_))), kScanPerResult * k}) * (allowed_rows < size_ ? kOfSix : 6) / 6;
+  work.reranked = allowed_rows;
+  if (allowed_rows <= std::max(kFew, scan / kScannedPerFine)) return partitions_.Best(codes, RowsOf(allowed, allowed_rows), keep);
+  const auto rerank = std::min(allowed_rows, std::max(keep, effort.rerank ? effort.rerank : std::max(kMinRerank, k * kRerankFactor)));
+  return partitions_.Search(codes, allowed_rows == size_ ? std::span<const std::uint64_t>() : allowed, {scan, rerank, keep}, work.scanned, work.reranked);
 }
 
-std::vector<Hit> VectorIndex::Search(std::span<const float> query, const Bitmap& filter, std::size_t k, VectorEffort effort) const {
+std::vector<Hit> VectorIndex::Search(std::span<const float> query, const Bitmap& filter, std::size_t k, VectorEffort effort, VectorWork* work) const {
   if (query.size() != dim_) throw Error(Code::kInvalidArgument, "the query has " + std::to_string(query.size()) + " dimensions, the index " + std::to_string(dim_));
   if (k == 0) return {};
   std::vector<float> scaled;
@@ -118,11 +118,16 @@ std::vector<Hit> VectorIndex::Search(std::span<const float> query, const Bitmap&
   allowed.resize(present_.words());
   std::size_t count = 0;
   for (std::size_t block = 0; block < allowed.size(); ++block) count += static_cast<std::size_t>(std::popcount(allowed[block] = present_.word(block) & filter.word(block)));
+  VectorWork mine;
+  auto& done = work ? *work : mine;
+  done = {};
   if (count > kFew && k < count) {
-    const auto rows = Candidates(query, allowed, count, k, effort);
+    const auto rows = Candidates(query, allowed, count, k, effort, done);
+    done.exact = rows.size();
     // Fewer only if lengths are such that estimates are not finite.
     if (rows.size() >= k) return SearchRows(rows, query, k);
   }
+  done.exact += count;
   return SearchRows(RowsOf(allowed, count), query, k);
 }
 

@@ -19,6 +19,11 @@ struct VectorEffort {
   std::size_t rerank = 0;  ///< four-bit codes, about
 };
 
+/// What a search looked at.
+struct VectorWork {
+  std::size_t scanned = 0, reranked = 0, exact = 0;  ///< one-bit codes, whole blocks of them; four-bit codes; vectors
+};
+
 /// What is guaranteed: scores are the metric's exact values; k rows are returned whenever k are allowed. Which rows: where no more than 384 are allowed or k is no less than
 /// the allowed, exactly the best; else those among the best by estimate, of the whole index up to kScanAll rows and of the nearest partitions above. Then which of the true
 /// best are found depends on the data and, above kScanAll rows, a little on the order of insertion: recall@10 on real text embeddings is in docs/performance.md
@@ -40,8 +45,8 @@ class VectorIndex {
   /// What was put in `row`, which must hold something: under kCosine scaled to length 1. Shape: [dim]. Until the next Put.
   std::span<const float> Get(std::uint32_t row) const { return vectors_.Get(row); }
   /// The `k` rows most like `query`, best first, with the metric's exact value as score (kEuclidean: the negative squared distance). Shapes: query [dim]. Order: equal scores, lower row first.
-  /// Cost on the calling thread: the codes of about 40 sqrt(n) rows, and 2k exact vectors. Returns fewer than `k` only if fewer rows are allowed.
-  std::vector<Hit> Search(std::span<const float> query, const Bitmap& filter, std::size_t k, VectorEffort effort = {}) const;
+  /// Cost on the calling thread: the codes of about 40 sqrt(n) rows, and 2k exact vectors; with a filter no more, `work` says what it was. Returns fewer than `k` only if fewer rows are allowed.
+  std::vector<Hit> Search(std::span<const float> query, const Bitmap& filter, std::size_t k, VectorEffort effort = {}, VectorWork* work = nullptr) const;
   std::size_t size() const { return size_; }
   std::size_t partitions() const { return partitions_.partitions(); }
   /// Bytes held on the heap, about.
@@ -58,7 +63,7 @@ class VectorIndex {
   /// The metric's value for `query`, which has length 1 under kCosine.
   float Score(std::uint32_t row, std::span<const float> query) const;
   std::vector<Hit> SearchRows(std::span<const std::uint32_t> rows, std::span<const float> query, std::size_t k) const;
-  std::vector<std::uint32_t> Candidates(std::span<const float> query, std::span<const std::uint64_t> allowed, std::size_t allowed_rows, std::size_t k, VectorEffort effort) const;
+  std::vector<std::uint32_t> Candidates(std::span<const float> query, std::span<const std::uint64_t> allowed, std::size_t allowed_rows, std::size_t k, VectorEffort effort, VectorWork& work) const;
 
   const std::size_t dim_;
   const Metric metric_;

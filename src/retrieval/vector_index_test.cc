@@ -129,6 +129,31 @@ TEST(VectorIndex, ReturnsAsManyAsAreAllowed) {
   }
 }
 
+TEST(VectorIndex, LooksAtNoMoreWithAFilterThanWithout) {
+  Vectors vectors(64, 300);
+  VectorIndex index(64);
+  constexpr std::uint32_t kRows = 20'000;
+  Bitmap all;
+  for (std::uint32_t i = 0; i < kRows; ++i) {
+    index.Put(i, vectors.Next());
+    all.Set(i);
+  }
+  // In the time of a four-bit code three one-bit codes are scanned.
+  const auto cost = [](const VectorWork& work) { return work.scanned + 3 * work.reranked; };
+  const auto query = vectors.Next();
+  VectorWork whole, part;
+  index.Search(query, all, 10, {}, &whole);
+  EXPECT_GT(whole.scanned, 0u);
+  EXPECT_GE(whole.reranked, 100u);
+  EXPECT_GE(whole.exact, 16u);
+  for (const std::uint32_t step : {2u, 3u, 5u, 10u, 12u, 20u, 30u, 50u, 100u, 1000u}) {
+    Bitmap filter;
+    for (std::uint32_t i = 0; i < kRows; i += step) filter.Set(i);
+    EXPECT_EQ(index.Search(query, filter, 10, {}, &part).size(), 10u);
+    EXPECT_LE(cost(part), cost(whole)) << "one of " << step << ": " << part.scanned << " scanned, " << part.reranked << " re-ranked";
+  }
+}
+
 TEST(VectorIndex, HoldsEqualVectorsInPartitions) {
   Vectors vectors(64, 3);
   const auto one = vectors.Next();
@@ -315,7 +340,7 @@ TEST(CodeList, EstimatesInnerProducts) {
   float estimates[CodeList::kBlock];
   double error = 0, squares = 0;
   for (std::size_t i = 0; i < codes.size(); ++i) {
-    codes.Estimate(i / CodeList::kBlock, tables, 0, estimates);
+    CodeList::Estimate(codes.block(i / CodeList::kBlock, 0), tables, 0, estimates);
     const double off = estimates[i % CodeList::kBlock] + Cosine(centre, query) - Cosine(held[codes.row(i)], query);
     error += off / static_cast<double>(codes.size());
     squares += off * off / static_cast<double>(codes.size());

@@ -23,6 +23,8 @@ constexpr int kHalvings = 5;
 constexpr std::size_t kRefreshEvery = 32;
 // Records are fetched so many before they are needed.
 constexpr std::size_t kAhead = 8;
+constexpr std::size_t kBlocksAhead = 3;
+constexpr int kFewToLookUp = 10;
 
 float HalfSquare(std::span<const float> vector) { return Dot(vector.data(), vector.data(), vector.size()) / 2; }
 
@@ -40,6 +42,16 @@ std::uint32_t AllowedOf(const CodeList::AnyRow* rows, std::span<const std::uint6
 #else
   for (unsigned i = 0; i < CodeList::kBlock; ++i) out |= static_cast<std::uint32_t>(allowed[rows[i] / 64] >> rows[i] % 64 & 1) << i;
 #endif
+  return out;
+}
+
+/// Of those in `among`.
+std::uint32_t AllowedOf(const CodeList::AnyRow* rows, std::span<const std::uint64_t> allowed, std::uint32_t among) {
+  std::uint32_t out = 0;
+  for (; among; among &= among - 1) {
+    const auto i = static_cast<unsigned>(std::countr_zero(among));
+    out |= static_cast<std::uint32_t>(allowed[rows[i] / 64] >> rows[i] % 64 & 1) << i;
+  }
   return out;
 }
 
@@ -370,7 +382,7 @@ void VectorPartitions::Nearest(const Query& query, std::size_t count, By by, std
   const bool is_distance = by == By::kDistance, has_less = is_distance || metric_ == Metric::kEuclidean;
   const auto blocks = centre_codes_.blocks();
   scores.resize(blocks * CodeList::kBlock);
-  for (std::size_t block = 0; block < blocks; ++block) centre_codes_.Estimate(block, query.tables, 0, &scores[block * CodeList::kBlock]);
+  for (std::size_t block = 0; block < blocks; ++block) CodeList::Estimate(centre_codes_.block(block, 0), query.tables, 0, &scores[block * CodeList::kBlock]);
   if (has_less)
     for (std::size_t i = 0; i < half_squares_.size(); ++i) scores[i] -= half_squares_[i];
   for (const auto partition : free_) scores[partition] = kNone;
@@ -421,33 +433,41 @@ std::vector<std::uint32_t> VectorPartitions::Best(const Query& query, std::span<
   return {out.begin(), out.end()};
 }
 
-std::vector<std::uint32_t> VectorPartitions::Search(const Query& query, std::span<const std::uint64_t> allowed, Effort effort) const {
+std::size_t VectorPartitions::Scan(const Query& query, std::span<const Near> near, std::span<const std::uint64_t> allowed, Shortlist& out) const {
+  thread_local std::vector<CodeList::Block> blocks;
+  blocks.clear();
+  for (const auto& one : near) {
+    const auto& codes = partitions_[one.partition];
+    for (std::size_t block = 0; block < codes.blocks(); ++block) blocks.push_back(codes.block(block, one.score));
+  }
+  alignas(32) float estimates[CodeList::kBlock];
+  for (std::size_t i = 0; i < std::min(kBlocksAhead, blocks.size()); ++i) CodeList::Prefetch(blocks[i], padded_);
+  for (std::size_t i = 0; i < blocks.size(); ++i) {
+    if (i + kBlocksAhead < blocks.size()) CodeList::Prefetch(blocks[i + kBlocksAhead], padded_);
+    auto good = CodeList::Estimate(blocks[i], query.tables, std::max(out.threshold(), std::numeric_limits<float>::lowest()), estimates);
+    if (good == 0) continue;
+    const auto* rows = CodeList::Rows(blocks[i], padded_);
+    // Most blocks have few that are good enough: these are looked up one by one.
+    if (!allowed.empty()) good = std::popcount(good) > kFewToLookUp ? good & AllowedOf(rows, allowed) : AllowedOf(rows, allowed, good);
+    out.Add(estimates, rows, good);
+  }
+  return blocks.size() * CodeList::kBlock;
+}
+
+std::vector<std::uint32_t> VectorPartitions::Search(const Query& query, std::span<const std::uint64_t> allowed, Effort effort, std::size_t& scanned, std::size_t& reranked) const {
   thread_local std::vector<Near> near;
   thread_local Shortlist shortlist;
   const auto rerank = std::max(effort.rerank, effort.keep);
-  alignas(32) float estimates[CodeList::kBlock];
   auto wanted = std::min(partitions(), effort.scan / std::max<std::size_t>(1, size_ / partitions()) + 1);
   for (;; wanted = std::min(partitions(), wanted * 4)) {
-    std::size_t seen = 0;
     shortlist.Begin(rerank);
     Nearest(query, wanted, By::kSought, near);
-    for (std::size_t i = 0; i < near.size(); ++i) {
-      const auto& codes = partitions_[near[i].partition];
-      for (std::size_t block = 0; block < codes.blocks(); ++block) {
-        if (block + 1 < codes.blocks()) codes.Prefetch(block + 1);
-        else if (i + 1 < near.size()) partitions_[near[i + 1].partition].Prefetch(0);
-        const auto allowed_here = allowed.empty() ? ~std::uint32_t{0} : AllowedOf(codes.rows(block), allowed);
-        if (allowed_here == 0) continue;
-        codes.Estimate(block, query.tables, near[i].score, estimates);
-        const auto good = allowed_here & AtLeast(estimates, std::max(shortlist.threshold(), std::numeric_limits<float>::lowest()));
-        seen += static_cast<std::size_t>(std::popcount(good));
-        shortlist.Add(estimates, codes.rows(block), good);
-      }
-    }
-    // `seen` counts what was good enough when it came: at first everything, so too few are never returned.
-    if (seen >= rerank || near.size() >= partitions()) break;
+    scanned += Scan(query, near, allowed, shortlist);
+    if (shortlist.added() >= rerank || near.size() >= partitions()) break;
   }
-  return Best(query, shortlist.Take(), effort.keep);
+  const auto rows = shortlist.Take();
+  reranked = rows.size();
+  return Best(query, rows, effort.keep);
 }
 
 std::size_t VectorPartitions::bytes() const {

@@ -48,8 +48,8 @@ class VectorPartitions {
     std::size_t keep;    ///< rows returned, about
   };
   /// The best by estimate of the rows whose bit is set in `allowed`, in no order: `keep` and not many more, or fewer if fewer are allowed, or if lengths are such that estimates are not finite.
-  /// `allowed` has a bit for every row; empty: all are.
-  std::vector<std::uint32_t> Search(const Query& query, std::span<const std::uint64_t> allowed, Effort effort) const;
+  /// `allowed` has a bit for every row; empty: all are. `scanned`, `reranked`: one-bit codes, in whole blocks, and four-bit codes that were looked at.
+  std::vector<std::uint32_t> Search(const Query& query, std::span<const std::uint64_t> allowed, Effort effort, std::size_t& scanned, std::size_t& reranked) const;
   /// The same of `rows`, which are there.
   std::vector<std::uint32_t> Best(const Query& query, std::span<const std::uint32_t> rows, std::size_t keep) const;
 
@@ -66,6 +66,8 @@ class VectorPartitions {
   enum class By : std::uint8_t { kDistance, kSought };
   /// About `count` partitions, at least, of those that seem nearest by their distance or by what is sought; in no order, only the best is first.
   void Nearest(const Query& query, std::size_t count, By by, std::vector<Near>& out) const;
+  /// The allowed rows of these partitions. Returns how many codes were looked at.
+  std::size_t Scan(const Query& query, std::span<const Near> near, std::span<const std::uint64_t> allowed, Shortlist& out) const;
   void Append(std::uint32_t row, std::uint32_t partition, std::span<const float> rotated);
   void Unlink(std::uint32_t row);
   void Decode(std::uint32_t row, std::span<float> rotated) const;
