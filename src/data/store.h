@@ -146,7 +146,7 @@ class Connection {
   virtual void Visit(const Table& table, const Query& query, const std::function<void(std::vector<Value>&)>& visit) = 0;
   virtual std::int64_t Count(const Table& table, const Query& query) = 0;
   /// Errors: kAlreadyExists if present and not `replace`.
-  virtual void Upsert(const Table& table, std::span<const Value> row, bool replace) = 0;
+  virtual void Upsert(const Table& table, std::vector<Value> row, bool replace) = 0;
   /// Returns the keys removed, children's included in the change feed.
   virtual bool Remove(const Table& table, std::string_view key) = 0;
 };
@@ -217,8 +217,9 @@ class WriteTx : public ReadTx {
   template <class T>
   void Write(const T& row, bool replace) {
     std::vector<Value> values;
+    values.reserve(TableOf<T>().columns.size());
     ForEachField(row, [&](std::string_view, const auto& field) { values.push_back(internal::ToValue(field)); });
-    connection_.Upsert(TableOf<T>(), values, replace);
+    connection_.Upsert(TableOf<T>(), std::move(values), replace);
   }
 };
 
@@ -244,8 +245,9 @@ class History {
   virtual bool Holds(Commit commit, std::uint64_t epoch) = 0;
 };
 
-/// An index, cache or watcher that follows the store. Called on the writer's thread after the commit is durable and before it is
-/// acknowledged, so that a caller who wrote finds what they wrote. Must be quick and must not write.
+/// An index, cache or watcher that follows the store. Called after the commit is durable and before it is acknowledged, so that a caller who wrote finds what they
+/// wrote. Calls come one after the other in the order of commits, from the writer's thread or one beside it, while later commits may be under way: what `tx` reads is the
+/// commit of the call. Must be quick and must not write; one that throws ends the program.
 class Follower {
  public:
   virtual ~Follower() = default;

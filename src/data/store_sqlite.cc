@@ -2,18 +2,20 @@
 //
 // Group commit: callers queue their work; the writer runs all that wait in one SQLite transaction, each in its own savepoint so that one that throws
 // takes nothing with it, and one fsync makes them durable together. With one caller this costs one fsync per write; with 32 about one per 32.
-#include <sqlite3.h>
+// Followers are told beside the writer (store_followers.h), and callers after them.
+#include <pthread.h>
 
 #include <condition_variable>
 #include <deque>
 #include <mutex>
 #include <optional>
 #include <thread>
-#include <unordered_map>
 
 #include "base/clock.h"
-#include "base/log.h"
+#include "data/sqlite_connection.h"
+#include "data/sqlite_database.h"
 #include "data/store.h"
+#include "data/store_followers.h"
 
 namespace tenfold::data {
 namespace {
@@ -26,283 +28,6 @@ constexpr Commit kChangesKept = 200'000;
 constexpr std::int64_t kEpochsKept = 1000;
 // A follower that would have to catch up on more loads anew: a change costs about what a row does.
 constexpr std::size_t kMostCaughtUp = 500'000;
-
-[[noreturn]] void ThrowSqlite(sqlite3* db, int rc, std::string_view doing) {
-  const int extended = db ? sqlite3_extended_errcode(db) : rc;
-  // After a failed fsync the kernel may have dropped the dirty pages: nothing said afterwards about durability would be true.
-  TENFOLD_CHECK(extended != SQLITE_IOERR_FSYNC && extended != SQLITE_IOERR_DIR_FSYNC);
-  const std::string message = std::string(doing) + ": " + (db ? sqlite3_errmsg(db) : sqlite3_errstr(rc));
-  switch (rc & 0xff) {
-    case SQLITE_FULL: throw Error(Code::kResourceExhausted, message);
-    case SQLITE_BUSY:
-    case SQLITE_LOCKED: throw Error(Code::kUnavailable, message);
-    case SQLITE_CORRUPT:
-    case SQLITE_NOTADB: throw Error(Code::kDataLoss, message);
-    case SQLITE_CONSTRAINT: throw Error(Code::kAlreadyExists, message);
-    case SQLITE_NOMEM: throw Error(Code::kResourceExhausted, message);
-    case SQLITE_CANTOPEN:
-    case SQLITE_READONLY:
-    case SQLITE_PERM: throw Error(Code::kPermissionDenied, message);
-    case SQLITE_IOERR: throw Error(Code::kUnavailable, message);
-    default: throw Error(Code::kInternal, message);
-  }
-}
-
-/// One SQLite handle with its prepared statements. Used by one thread at a time.
-class Database {
- public:
-  Database(const std::string& path, bool writer) {
-    const int rc = sqlite3_open_v2(path.c_str(), &db_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
-    if (rc != SQLITE_OK) {
-      const std::string message = "open store '" + path + "': " + (db_ ? sqlite3_errmsg(db_) : sqlite3_errstr(rc));
-      sqlite3_close(db_);
-      throw Error(Code::kPermissionDenied, message);
-    }
-    sqlite3_extended_result_codes(db_, 1);
-    sqlite3_busy_timeout(db_, 5000);
-    try {
-      Run("PRAGMA journal_mode=WAL");
-      Run("PRAGMA synchronous=FULL");
-      Run("PRAGMA foreign_keys=OFF");
-      Run(writer ? "PRAGMA cache_size=-16000" : "PRAGMA cache_size=-2000");
-      Run("PRAGMA mmap_size=268435456");
-      Run("PRAGMA wal_autocheckpoint=0");  // Checkpoints does it
-      Run("PRAGMA temp_store=MEMORY");  // what a savepoint may have to undo is not written to a file
-    } catch (...) {
-      sqlite3_close(db_);  // a file that is no store: the destructor of what never was does not run
-      throw;
-    }
-  }
-  ~Database() {
-    for (auto& [sql, statement] : statements_) sqlite3_finalize(statement);
-    sqlite3_close(db_);
-  }
-  Database(const Database&) = delete;
-  Database& operator=(const Database&) = delete;
-
-  void Run(const std::string& sql) {
-    const int rc = sqlite3_exec(db_, sql.c_str(), nullptr, nullptr, nullptr);
-    if (rc != SQLITE_OK) ThrowSqlite(db_, rc, "store");
-  }
-
-  /// Binds `values` from position 1 and calls `row` for each result row. The statement is reset afterwards whatever happens.
-  template <class Row>
-  void Query(const std::string& sql, std::span<const Value> values, Row&& row) {
-    auto& statement = statements_[sql];
-    if (!statement) {
-      const int rc = sqlite3_prepare_v3(db_, sql.c_str(), static_cast<int>(sql.size()), SQLITE_PREPARE_PERSISTENT, &statement, nullptr);
-      if (rc != SQLITE_OK) ThrowSqlite(db_, rc, "store");
-    }
-    TENFOLD_CHECK(!sqlite3_stmt_busy(statement));  // the same query inside its own visit
-    struct Reset {
-      sqlite3_stmt* statement;
-      ~Reset() {
-        sqlite3_reset(statement);
-        sqlite3_clear_bindings(statement);
-      }
-    } const reset{statement};
-    for (std::size_t i = 0; i < values.size(); ++i) Bind(statement, static_cast<int>(i + 1), values[i]);
-    for (;;) {
-      const int rc = sqlite3_step(statement);
-      if (rc == SQLITE_DONE) return;
-      if (rc != SQLITE_ROW) ThrowSqlite(db_, rc, "store");
-      row(statement);
-    }
-  }
-  void Execute(const std::string& sql, std::span<const Value> values = {}) {
-    Query(sql, values, [](sqlite3_stmt*) {});
-  }
-  std::int64_t QueryNumber(const std::string& sql, std::span<const Value> values = {}) {
-    std::int64_t number = 0;
-    Query(sql, values, [&](sqlite3_stmt* s) { number = sqlite3_column_int64(s, 0); });
-    return number;
-  }
-  int changes() const { return sqlite3_changes(db_); }
-  sqlite3* handle() const { return db_; }
-
- private:
-  static void Bind(sqlite3_stmt* statement, int at, const Value& value) {
-    // The values outlive the step, so SQLite need not copy them.
-    if (const auto* number = std::get_if<std::int64_t>(&value)) sqlite3_bind_int64(statement, at, *number);
-    else if (const auto* real = std::get_if<double>(&value)) sqlite3_bind_double(statement, at, *real);
-    else if (const auto* text = std::get_if<std::string>(&value)) sqlite3_bind_text64(statement, at, text->data(), text->size(), SQLITE_STATIC, SQLITE_UTF8);
-    else if (const auto* blob = std::get_if<Blob>(&value)) sqlite3_bind_blob64(statement, at, blob->bytes.data(), blob->bytes.size(), SQLITE_STATIC);
-    else sqlite3_bind_null(statement, at);
-  }
-
-  sqlite3* db_ = nullptr;
-  std::unordered_map<std::string, sqlite3_stmt*> statements_;
-};
-
-/// Moves what is committed from the log into the file, beside the writer: it took 7 % of the writer's processor time in ingest_bench, and its waits for the disk besides.
-/// Threads: Notice is called by the writer.
-class Checkpoints {
- public:
-  explicit Checkpoints(const std::string& path) : db_(path, false), thread_([this] { Loop(); }) {}
-  ~Checkpoints() {
-    {
-      const std::lock_guard lock(mutex_);
-      stopping_ = true;
-    }
-    wanted_.notify_all();
-    thread_.join();
-  }
-  Checkpoints(const Checkpoints&) = delete;
-  Checkpoints& operator=(const Checkpoints&) = delete;
-
-  /// `pages` are in the log after a commit. A log that grows though the disk is at work waits here: it is read as a whole after a crash.
-  void Notice(int pages) {
-    if (pages < kPages) return;
-    {
-      const std::lock_guard lock(mutex_);
-      due_ = true;
-    }
-    wanted_.notify_all();
-    if (pages >= kMostPages) Move();
-  }
-
- private:
-  static constexpr int kPages = 4000;         // 16 MB
-  static constexpr int kMostPages = 48'000;  // 192 MB
-
-  void Move() {
-    const std::lock_guard lock(at_work_);
-    const int rc = sqlite3_wal_checkpoint_v2(db_.handle(), nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
-    if (rc == SQLITE_OK || rc == SQLITE_BUSY) return;
-    try {
-      ThrowSqlite(db_.handle(), rc, "move the log into the store");
-    } catch (const Error& e) {  // a full disk: the log holds what the file does not, and the next commit tries again
-      Log(LogLevel::kWarning, "the store's log stays as it is", {{"error", e.message()}});
-    }
-  }
-  void Loop() {
-    for (;;) {
-      {
-        std::unique_lock lock(mutex_);
-        wanted_.wait(lock, [&] { return due_ || stopping_; });
-        if (stopping_) return;
-        due_ = false;
-      }
-      Move();
-    }
-  }
-
-  Database db_;
-  std::mutex at_work_;
-  std::mutex mutex_;
-  std::condition_variable wanted_;
-  bool due_ = false, stopping_ = false;
-  std::thread thread_;
-};
-
-Value ColumnValue(sqlite3_stmt* statement, int at) {
-  const auto bytes = [&](const void* data) { return std::string(static_cast<const char*>(data), static_cast<std::size_t>(sqlite3_column_bytes(statement, at))); };
-  switch (sqlite3_column_type(statement, at)) {
-    case SQLITE_INTEGER: return sqlite3_column_int64(statement, at);
-    case SQLITE_FLOAT: return sqlite3_column_double(statement, at);
-    case SQLITE_TEXT: return bytes(sqlite3_column_text(statement, at));
-    case SQLITE_BLOB: {
-      const void* data = sqlite3_column_blob(statement, at);
-      return Blob{data ? bytes(data) : std::string()};
-    }
-    default: return nullptr;
-  }
-}
-
-std::string Quote(std::string_view name) { return "\"" + std::string(name) + "\""; }
-
-std::string ColumnList(const Table& table) {
-  std::string out;
-  for (const auto& column : table.columns) out += (out.empty() ? "" : ",") + Quote(column.name);
-  return out;
-}
-
-std::string WhereClause(const Query& query, std::vector<Value>& values) {
-  std::string out;
-  for (const auto& condition : query.where) {
-    const char* op = "=";
-    switch (condition.compare) {
-      case Compare::kEqual: op = "="; break;
-      case Compare::kLess: op = "<"; break;
-      case Compare::kGreater: op = ">"; break;
-      case Compare::kGreaterOrEqual: op = ">="; break;
-    }
-    out += (out.empty() ? " WHERE " : " AND ") + Quote(condition.field) + op + "?";
-    values.push_back(condition.value);
-  }
-  return out;
-}
-
-class SqliteConnection : public Connection {
- public:
-  SqliteConnection(Database& db, const std::vector<Table>& tables) : db_(db), tables_(tables) {}
-
-  void Visit(const Table& table, const Query& query, const std::function<void(std::vector<Value>&)>& visit) override {
-    std::vector<Value> values;
-    const auto where = WhereClause(query, values);
-    const auto sql = "SELECT " + ColumnList(table) + " FROM " + Quote(table.name) + where + " ORDER BY " + Quote(query.order.empty() ? table.key : query.order) +
-                     (query.descending ? " DESC" : "") + " LIMIT ?";
-    values.emplace_back(query.limit == Query::kNoLimit ? std::int64_t{-1} : static_cast<std::int64_t>(query.limit));
-    std::vector<Value> row(table.columns.size());
-    db_.Query(sql, values, [&](sqlite3_stmt* s) {
-      for (std::size_t i = 0; i < row.size(); ++i) row[i] = ColumnValue(s, static_cast<int>(i));
-      visit(row);
-    });
-  }
-
-  std::int64_t Count(const Table& table, const Query& query) override {
-    std::vector<Value> values;
-    const auto where = WhereClause(query, values);
-    return db_.QueryNumber("SELECT count(*) FROM " + Quote(table.name) + where, values);
-  }
-
-  void Upsert(const Table& table, std::span<const Value> row, bool replace) override {
-    TENFOLD_CHECK(writing_);
-    auto& sql = (replace ? replaces_ : inserts_)[&table];
-    if (sql.empty()) {
-      std::string marks;
-      for (std::size_t i = 0; i < row.size(); ++i) marks += i ? ",?" : "?";
-      sql = (replace ? "INSERT OR REPLACE INTO " : "INSERT INTO ") + Quote(table.name) + "(" + ColumnList(table) + ") VALUES(" + marks + ")";
-    }
-    std::size_t key = 0;
-    while (table.columns[key].name != table.key) ++key;
-    try {
-      db_.Execute(sql, row);
-    } catch (const Error& e) {
-      if (e.code() != Code::kAlreadyExists) throw;
-      throw Error(Code::kAlreadyExists, table.name + " '" + std::get<std::string>(row[key]) + "' already exists");
-    }
-    pending_.push_back({0, table.name, std::get<std::string>(row[key]), ChangeKind::kPut});
-  }
-
-  bool Remove(const Table& table, std::string_view key) override {
-    TENFOLD_CHECK(writing_);
-    const Value value = std::string(key);
-    db_.Execute("DELETE FROM " + Quote(table.name) + " WHERE " + Quote(table.key) + "=?", {&value, 1});
-    const bool removed = db_.changes() > 0;
-    if (removed) pending_.push_back({0, table.name, std::string(key), ChangeKind::kDelete});
-    for (const auto& child : tables_) {
-      for (const auto& parent : child.parents) {
-        if (parent.table != table.name) continue;
-        std::vector<std::string> keys;
-        db_.Query("SELECT " + Quote(child.key) + " FROM " + Quote(child.name) + " WHERE " + Quote(parent.field) + "=?", {&value, 1},
-                  [&](sqlite3_stmt* s) { keys.push_back(std::get<std::string>(ColumnValue(s, 0))); });
-        for (const auto& child_key : keys) Remove(child, child_key);
-      }
-    }
-    return removed;
-  }
-
-  void set_writing(bool writing) { writing_ = writing; }
-  std::vector<Change>& pending() { return pending_; }
-
- private:
-  Database& db_;
-  const std::vector<Table>& tables_;
-  bool writing_ = false;
-  std::vector<Change> pending_;
-  std::unordered_map<const Table*, std::string> inserts_, replaces_;  // the tables live as long as the program
-};
 
 /// As Store::ChangesSince. `limit` may be Query::kNoLimit.
 std::vector<Change> ChangesAfter(Database& db, Commit seen, std::size_t limit) {
@@ -363,8 +88,10 @@ class SqliteStore : public Store {
         },
         &pages_in_log_);
     checkpoints_.emplace(path_);
+    following_.emplace(path_, tables_, db_);
     for (std::size_t i = 0; i < kReaders; ++i) idle_.push_back(std::make_unique<Database>(path_, false));
     thread_ = std::thread([this] { WriteLoop(); });
+    pthread_setname_np(thread_.native_handle(), "store writer");
   }
 
   ~SqliteStore() override {
@@ -374,6 +101,7 @@ class SqliteStore : public Store {
     }
     work_ready_.notify_all();
     thread_.join();
+    following_.reset();
   }
 
   Commit Write(const Context& ctx, const std::function<void(WriteTx&)>& work) override {
@@ -403,6 +131,7 @@ class SqliteStore : public Store {
   void Follow(Follower& follower) override {
     // As a job of the writer: nothing is committed between Load and the first Apply.
     const std::function<void(WriteTx&)> work = [&](WriteTx& tx) {
+      following_->WaitUntilIdle();  // one follower may look at another
       SqliteHistory history(db_, epoch_, tx.commit());
       const auto reached = follower.Restore(history, tx);
       if (!reached) follower.Load(tx);
@@ -438,10 +167,16 @@ class SqliteStore : public Store {
   void ReadWith(const Context& ctx, const std::function<void(ReadTx&)>& work) override {
     ctx.Check();
     WithReader([&](Database& db) {
-      db.Run("BEGIN");
+      db.Execute("BEGIN");
       struct End {
         Database& db;
-        ~End() { sqlite3_exec(db.handle(), "COMMIT", nullptr, nullptr, nullptr); }
+        ~End() {
+          try {
+            db.Execute("COMMIT");
+          } catch (const std::exception&) {  // of reads alone there is nothing to lose
+            sqlite3_exec(db.handle(), "ROLLBACK", nullptr, nullptr, nullptr);
+          }
+        }
       } const end{db};
       const auto at = static_cast<Commit>(db.QueryNumber("SELECT value FROM tenfold_meta WHERE name='commit'"));
       SqliteConnection connection(db, tables_);
@@ -496,15 +231,15 @@ class SqliteStore : public Store {
       std::string columns;
       for (const auto& column : table.columns) {
         static constexpr const char* kKinds[] = {"INTEGER", "REAL", "TEXT", "BLOB"};
-        columns += (columns.empty() ? "" : ", ") + Quote(column.name) + " " + kKinds[static_cast<int>(column.kind)] + (column.name == table.key ? " PRIMARY KEY NOT NULL" : "");
+        columns += (columns.empty() ? "" : ", ") + QuoteSql(column.name) + " " + kKinds[static_cast<int>(column.kind)] + (column.name == table.key ? " PRIMARY KEY NOT NULL" : "");
       }
-      db_.Run("CREATE TABLE IF NOT EXISTS " + Quote(table.name) + "(" + columns + ")");
+      db_.Run("CREATE TABLE IF NOT EXISTS " + QuoteSql(table.name) + "(" + columns + ")");
       std::vector<std::string> present;
       db_.Query("SELECT name FROM pragma_table_info('" + table.name + "')", {}, [&](sqlite3_stmt* s) { present.push_back(std::get<std::string>(ColumnValue(s, 0))); });
       for (const auto& column : table.columns)
-        if (std::find(present.begin(), present.end(), column.name) == present.end()) db_.Run("ALTER TABLE " + Quote(table.name) + " ADD COLUMN " + Quote(column.name));
+        if (std::find(present.begin(), present.end(), column.name) == present.end()) db_.Run("ALTER TABLE " + QuoteSql(table.name) + " ADD COLUMN " + QuoteSql(column.name));
       for (const auto& field : table.indexes)
-        db_.Run("CREATE INDEX IF NOT EXISTS " + Quote(table.name + "_" + field) + " ON " + Quote(table.name) + "(" + Quote(field) + ")");
+        db_.Run("CREATE INDEX IF NOT EXISTS " + QuoteSql(table.name + "_" + field) + " ON " + QuoteSql(table.name) + "(" + QuoteSql(field) + ")");
     }
     db_.Run("CREATE TABLE IF NOT EXISTS tenfold_epochs(number INTEGER PRIMARY KEY, token INTEGER NOT NULL, begun_at INTEGER NOT NULL)");
     epoch_ = SystemRandom().Next();
@@ -545,9 +280,8 @@ class SqliteStore : public Store {
   };
 
   void WriteLoop() {
-    std::vector<Job*> batch;
     for (;;) {
-      batch.clear();
+      std::vector<Job*> batch;
       {
         std::unique_lock lock(mutex_);
         work_ready_.wait(lock, [&] { return stopping_ || !queue_.empty(); });
@@ -557,72 +291,73 @@ class SqliteStore : public Store {
           queue_.pop_front();
         }
       }
-      RunBatch(batch);
-      {
-        const std::lock_guard lock(mutex_);
-        for (auto* job : batch) job->done = true;
-      }
-      job_done_.notify_all();
+      checkpoints_->ShortenIfLong(pages_in_log_, [&] { following_->WaitUntilIdle(); });
+      auto written = RunBatch(batch);
+      checkpoints_->Notice(pages_in_log_);
+      written.followers = followers_;
+      written.acknowledge = [this, batch = std::move(batch)] {
+        {
+          const std::lock_guard lock(mutex_);
+          for (auto* job : batch) job->done = true;
+        }
+        job_done_.notify_all();
+      };
+      following_->Take(std::move(written));
     }
   }
 
-  void RunBatch(std::vector<Job*>& batch) {
-    std::vector<Change> changes;
-    Commit next = commit_.load();
+  WrittenBatch RunBatch(std::vector<Job*>& batch) {
+    WrittenBatch out;
+    out.commit = commit_.load();
     writer_.set_writing(true);
+    writer_.set_keep_rows(!followers_.empty());
     try {
       db_.Execute("BEGIN IMMEDIATE");
-      for (auto* job : batch) {
-        db_.Execute("SAVEPOINT job");
-        writer_.pending().clear();
-        try {
-          WriteTx tx(writer_, next);
-          (*job->work)(tx);
-          db_.Execute("RELEASE job");
-        } catch (...) {
-          job->error = std::current_exception();
-          db_.Execute("ROLLBACK TO job");
-          db_.Execute("RELEASE job");
-          continue;
-        }
-        if (!writer_.pending().empty()) ++next;
-        job->commit = next;
-        std::int64_t seq = 0;
-        for (auto& change : writer_.pending()) {
-          change.commit = next;
-          const Value values[] = {static_cast<std::int64_t>(next), ++seq, change.table, change.key, static_cast<std::int64_t>(change.kind == ChangeKind::kDelete)};
-          db_.Execute("INSERT INTO tenfold_changes VALUES(?,?,?,?,?)", values);
-          changes.push_back(std::move(change));
-        }
-      }
-      const Value number = static_cast<std::int64_t>(next);
+      for (auto* job : batch) RunJob(*job, out);
+      const Value number = static_cast<std::int64_t>(out.commit);
       db_.Execute("UPDATE tenfold_meta SET value=? WHERE name='commit'", {&number, 1});
-      if (next / 4096 != commit_.load() / 4096 && next > kChangesKept) {
-        const Value before = static_cast<std::int64_t>(next - kChangesKept);
+      if (out.commit / 4096 != commit_.load() / 4096 && out.commit > kChangesKept) {
+        const Value before = static_cast<std::int64_t>(out.commit - kChangesKept);
         db_.Execute("DELETE FROM tenfold_changes WHERE number<?", {&before, 1});
       }
       db_.Execute("COMMIT");
+      commit_.store(out.commit, std::memory_order_release);
     } catch (...) {
       const auto error = std::current_exception();
       sqlite3_exec(db_.handle(), "ROLLBACK", nullptr, nullptr, nullptr);
       for (auto* job : batch)
         if (!job->error) job->error = error;
-      writer_.set_writing(false);
-      return;
+      out = {};
     }
     writer_.set_writing(false);
-    commit_.store(next, std::memory_order_release);
-    checkpoints_->Notice(pages_in_log_);
-    if (changes.empty()) return;
-    ReadTx tx(writer_, next);
-    for (auto* follower : followers_) {
-      try {
-        follower->Apply(changes, tx);
-      } catch (const std::exception& e) {
-        // The commit stands; a follower that cannot follow must not serve what may be forbidden by now.
-        Log(LogLevel::kError, "follower failed", {{"follower", follower->name()}, {"error", e.what()}});
-        TENFOLD_CHECK(!"a follower lost its place");
-      }
+    writer_.ClearPending();
+    return out;
+  }
+
+  void RunJob(Job& job, WrittenBatch& out) {
+    db_.Execute("SAVEPOINT job");
+    writer_.ClearPending();
+    try {
+      WriteTx tx(writer_, out.commit);
+      (*job.work)(tx);
+      db_.Execute("RELEASE job");
+    } catch (...) {
+      job.error = std::current_exception();
+      db_.Execute("ROLLBACK TO job");
+      db_.Execute("RELEASE job");
+      return;
+    }
+    if (!writer_.pending().empty()) ++out.commit;
+    job.commit = out.commit;
+    std::int64_t seq = 0;
+    for (auto& [change, table, row] : writer_.pending()) {
+      change.commit = out.commit;
+      const Value values[] = {static_cast<std::int64_t>(out.commit), ++seq, change.table, change.key, static_cast<std::int64_t>(change.kind == ChangeKind::kDelete)};
+      db_.Execute("INSERT INTO tenfold_changes VALUES(?,?,?,?,?)", values);
+      if (change.kind == ChangeKind::kDelete) out.rows.Remove(*table, change.key);
+      else if (row.empty()) out.rows.Forget(*table, change.key);
+      else out.rows.Put(*table, change.key, std::move(row));
+      out.changes.push_back(std::move(change));
     }
   }
 
@@ -633,6 +368,7 @@ class SqliteStore : public Store {
   std::uint64_t epoch_ = 0;
   int pages_in_log_ = 0;  // writer's thread only
   std::optional<Checkpoints> checkpoints_;
+  std::optional<StoreFollowing> following_;
   std::atomic<Commit> commit_{0};
   std::vector<Follower*> followers_;  // writer's thread only
 

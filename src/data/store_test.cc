@@ -4,6 +4,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cmath>
+#include <deque>
+#include <future>
+#include <map>
+#include <random>
+#include <set>
 #include <thread>
 
 #include "base/files.h"
@@ -33,6 +39,15 @@ struct Book {
 };
 TENFOLD_DESCRIBE(Book, (id), (shelf), (pages), (price), (shade), (embedding), (tags), (note))
 TENFOLD_TABLE(Book, "books", id, {"shelf"}, {{"shelves", "shelf"}})
+
+/// The same rows, fewer columns, in another order.
+struct PricedBook {
+  std::string id;
+  double price = 0;
+  std::vector<std::string> tags;
+};
+TENFOLD_DESCRIBE(PricedBook, (tags), (id), (price))
+TENFOLD_TABLE(PricedBook, "books", id)
 
 std::vector<Table> Tables() { return {TableOf<Shelf>(), TableOf<Book>()}; }
 
@@ -139,6 +154,70 @@ TEST_P(StoreContract, FollowersHaveSeenAWriteBeforeItIsAcknowledged) {
   const auto commit = store_->Write(ctx_, [&](WriteTx& tx) { tx.Put(Book{"b1", "", 0, 0, Shade::kLight, {}, {}, {}}); });
   EXPECT_EQ(counter.count, 2);
   EXPECT_EQ(counter.reached, commit);
+  store_.reset();
+}
+
+/// Compares what a transaction answers by key with what it finds when it reads the table through.
+class Mirror : public Follower {
+ public:
+  std::string name() const override { return "mirror"; }
+  void Load(ReadTx&) override {}
+  void Apply(std::span<const Change> changes, ReadTx& tx) override {
+    std::map<std::string, Json> books;
+    tx.ForEach<Book>({}, [&](const Book& book) { books[book.id] = ToJson(book); });
+    for (const auto& change : changes) {
+      if (change.table != "books") continue;
+      ++seen;
+      const auto book = tx.Get<Book>(change.key);
+      EXPECT_EQ(book.has_value(), books.contains(change.key)) << change.key;
+      if (book && books.contains(change.key)) EXPECT_EQ(ToJson(*book), books[change.key]);
+      const auto priced = tx.Get<PricedBook>(change.key);
+      EXPECT_EQ(priced.has_value(), book.has_value());
+      if (book && priced) {
+        EXPECT_EQ(priced->price, book->price);
+        EXPECT_EQ(priced->tags, book->tags);
+      }
+    }
+  }
+  int seen = 0;
+};
+
+TEST_P(StoreContract, FollowersReadTheRowsOfTheCommitWhateverWasWrittenOver) {
+  Mirror mirror;
+  store_->Follow(mirror);
+  store_->Write(ctx_, [&](WriteTx& tx) {
+    tx.Put(Shelf{"s1", "hall"});
+    tx.Put(Book{"b1", "s1", 1, 1.5, Shade::kDark, {1, -2}, {"a"}, "first"});
+    tx.Put(Book{"b2", "s1", 2, std::nan(""), Shade::kLight, {}, {}, ""});
+    tx.Put(Book{"b1", "s1", 3, 2.5, Shade::kLight, {3}, {"b", "c"}, std::nullopt});
+    tx.Put(Book{"b3", "s2", 4, 0, Shade::kLight, {}, {}, {}});
+    tx.Delete<Book>("b2");
+    tx.Put(Book{"b4", "s2", 4, 0, Shade::kLight, {}, {}, {}});
+  });
+  EXPECT_EQ(mirror.seen, 6);
+  store_->Write(ctx_, [&](WriteTx& tx) {
+    tx.Put(Book{"b3", "s1", 5, 1, Shade::kDark, {}, {}, {}});
+    tx.Delete<Shelf>("s1");  // with b1 and b3
+    tx.Put(Book{"b1", "s1", 6, 0, Shade::kLight, {}, {}, "again"});
+  });
+  EXPECT_EQ(mirror.seen, 10);
+  // One job of a batch that throws leaves nothing behind.
+  EXPECT_THROW(store_->Write(ctx_, [&](WriteTx& tx) { tx.Put(Book{"b4", "s2", 7, 0, Shade::kLight, {}, {}, {}}), throw Error(Code::kAborted, "no"); }), Error);
+  store_->Write(ctx_, [&](WriteTx& tx) { tx.Put(PricedBook{"b1", 9.5, {"fewer", "columns"}}); });
+  EXPECT_EQ(store_->Read(ctx_, [](ReadTx& tx) { return tx.Get<Book>("b1")->note; }), std::nullopt);
+  store_.reset();
+}
+
+TEST_P(StoreContract, FollowersReadWhatWasTooMuchToRememberFromTheStore) {
+  Mirror mirror;
+  store_->Follow(mirror);
+  store_->Write(ctx_, [&](WriteTx& tx) {
+    tx.Put(Book{"b1", "s1", 1, 1, Shade::kDark, {}, {}, "old"});
+    for (int i = 2; i < 9; ++i) tx.Put(Book{"b" + std::to_string(i), "s1", i, 0, Shade::kLight, {}, {}, std::string(12 << 20, 'x')});
+    tx.Put(Book{"b1", "s1", 2, 2, Shade::kLight, {}, {}, "new"});
+    tx.Delete<Book>("b7");
+  });
+  EXPECT_EQ(mirror.seen, 10);
   store_.reset();
 }
 
@@ -290,6 +369,195 @@ TEST_P(StoreContract, LosesNothingAcknowledgedToKillNine) {
     EXPECT_EQ(store->Read(ctx_, [](ReadTx& tx) { return tx.Count<Book>(); }), static_cast<std::int64_t>(store->commit()));
     store->CheckIntegrity(ctx_);
   }
+}
+
+/// Shelves of one write, enough of them that they are followed beside the writer.
+constexpr int kMany = 100;
+void PutShelves(WriteTx& tx, int write) {
+  for (int i = 0; i < kMany; ++i) tx.Put(Shelf{std::to_string(write) + "/" + std::to_string(i), "room " + std::to_string(write)});
+}
+
+/// Takes in the first commit only when the second is durable.
+class Late : public Follower {
+ public:
+  std::string name() const override { return "late"; }
+  void Load(ReadTx&) override {}
+  void Apply(std::span<const Change> changes, ReadTx& tx) override {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    if (tx.commit() == 1) begun.set_value();
+    while (tx.commit() == 1 && store->commit() < 2 && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+    overtaken = overtaken || store->commit() > tx.commit();
+    EXPECT_EQ(changes.size(), static_cast<std::size_t>(kMany));
+    EXPECT_EQ(tx.Count<Shelf>(), static_cast<std::int64_t>(tx.commit()) * kMany);
+    EXPECT_FALSE(tx.Get<Shelf>(std::to_string(tx.commit() + 1) + "/0"));
+    EXPECT_EQ(tx.Get<Shelf>(std::to_string(tx.commit()) + "/7")->room, "room " + std::to_string(tx.commit()));
+    followed.push_back(tx.commit());
+  }
+  Store* store = nullptr;
+  std::promise<void> begun;
+  bool overtaken = false;
+  std::vector<Commit> followed;
+};
+
+TEST_P(StoreContract, ACommitIsFollowedAsItWasThoughTheNextIsDurableAndEachIsAcknowledgedAfterIt) {
+  Late late;
+  late.store = store_.get();
+  store_->Follow(late);
+  auto first = store_->BeginWrite(ctx_, [](WriteTx& tx) { PutShelves(tx, 1); });
+  late.begun.get_future().wait();  // or the two would be one commit
+  auto second = store_->BeginWrite(ctx_, [](WriteTx& tx) { PutShelves(tx, 2); });
+  auto fails = store_->BeginWrite(ctx_, [](WriteTx&) { throw Error(Code::kAborted, "no"); });
+  EXPECT_THROW(fails->Wait(), Error);
+  EXPECT_EQ(late.followed, (std::vector<Commit>{1, 2}));  // what failed after them is told after them
+  EXPECT_EQ(first->Wait(), 1u);
+  EXPECT_EQ(second->Wait(), 2u);
+  EXPECT_TRUE(late.overtaken);
+  store_.reset();
+}
+
+/// Follows by changes alone, and compares with the whole of what it may read.
+class Copy : public Follower {
+ public:
+  std::string name() const override { return "copy"; }
+  void Load(ReadTx& tx) override { shelves = Whole(tx); }
+  void Apply(std::span<const Change> changes, ReadTx& tx) override {
+    for (const auto& change : changes) {
+      const auto row = tx.Get<Shelf>(change.key);
+      if (row) shelves[change.key] = row->room;
+      else shelves.erase(change.key);
+    }
+    EXPECT_GT(tx.commit(), commit);
+    commit = tx.commit();
+    EXPECT_EQ(shelves, Whole(tx));
+  }
+  static std::map<std::string, std::string> Whole(ReadTx& tx) {
+    std::map<std::string, std::string> out;
+    tx.ForEach<Shelf>({}, [&](const Shelf& shelf) { out[shelf.id] = shelf.room; });
+    return out;
+  }
+  std::map<std::string, std::string> shelves;
+  Commit commit = 0;
+};
+
+TEST_P(StoreContract, FollowersAreEqualToTheStoreAtEveryCommitOfManyWriters) {
+  Copy copy, late_comer;
+  store_->Follow(copy);
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t)
+    threads.emplace_back([&, t] {
+      std::mt19937 random(static_cast<unsigned>(t));
+      for (int i = 0; i < 40; ++i) {
+        const auto rows = random() % 3 ? random() % 4 : random() % 80;
+        const auto commit = store_->Write(ctx_, [&](WriteTx& tx) {
+          for (unsigned row = 0; row < rows; ++row) {
+            const auto key = std::to_string(random() % 200);
+            if (random() % 3) tx.Put(Shelf{key, std::to_string(t) + "." + std::to_string(i)});
+            else tx.Delete<Shelf>(key);
+          }
+        });
+        EXPECT_GE(store_->commit(), commit);
+        if (t == 0 && i == 20) store_->Follow(late_comer);
+      }
+    });
+  for (auto& thread : threads) thread.join();
+  const auto whole = store_->Read(ctx_, [](ReadTx& tx) { return Copy::Whole(tx); });
+  EXPECT_EQ(copy.shelves, whole);
+  EXPECT_EQ(late_comer.shelves, whole);
+  store_.reset();
+}
+
+TEST_P(StoreContract, ClosingFollowsWhatIsDurable) {
+  for (int round = 0; round < 20; ++round) {
+    Copy copy;
+    store_->Follow(copy);
+    const auto before = store_->commit();
+    std::vector<std::unique_ptr<PendingWrite>> writes;
+    for (int i = 0; i < 3; ++i) writes.push_back(store_->BeginWrite(ctx_, [&, i](WriteTx& tx) { PutShelves(tx, round * 3 + i); }));
+    writes.clear();
+    store_.reset();
+    EXPECT_GT(copy.commit, before);
+    EXPECT_EQ(copy.shelves.size(), static_cast<std::size_t>((round + 1) * 3 * kMany));
+    Open();
+  }
+}
+
+TEST_P(StoreContract, AFollowerThatThrowsEndsTheProgramAndTheCommitStands) {
+  class Broken : public Follower {
+   public:
+    std::string name() const override { return "broken"; }
+    void Load(ReadTx&) override {}
+    void Apply(std::span<const Change>, ReadTx&) override { throw Error(Code::kInternal, "lost its place"); }
+  };
+  store_.reset();
+  for (const int rows : {1, kMany}) {
+    const pid_t child = fork();
+    if (child == 0) {
+      Broken broken;
+      const auto store = OpenSqliteStore((folder_.path() / "store.db").string(), Tables());
+      store->Follow(broken);
+      store->Write(ctx_, [&](WriteTx& tx) {
+        for (int i = 0; i < rows; ++i) tx.Put(Shelf{std::to_string(rows) + "/" + std::to_string(i), ""});
+      });
+      _exit(0);  // acknowledged: it must not come to this
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+    const auto store = OpenSqliteStore((folder_.path() / "store.db").string(), Tables());
+    EXPECT_TRUE(store->Read(ctx_, [&](ReadTx& tx) { return tx.Get<Shelf>(std::to_string(rows) + "/0").has_value(); }));
+  }
+}
+
+TEST_P(StoreContract, LosesNothingAcknowledgedToKillNineWhileACommitIsFollowed) {
+  store_.reset();
+  for (int round = 0; round < 8; ++round) {
+    int pipe_ends[2];
+    ASSERT_EQ(pipe(pipe_ends), 0);
+    const pid_t child = fork();
+    if (child == 0) {
+      Copy copy;
+      const auto store = OpenSqliteStore((folder_.path() / "store.db").string(), Tables());
+      store->Follow(copy);
+      std::deque<std::unique_ptr<PendingWrite>> writes;
+      for (int write = static_cast<int>(store->commit()) + 1;; ++write) {
+        writes.push_back(store->BeginWrite(ctx_, [write](WriteTx& tx) { PutShelves(tx, write); }));
+        if (writes.size() < 3) continue;
+        const std::uint64_t acknowledged = writes.front()->Wait();
+        writes.pop_front();
+        if (copy.commit < acknowledged || ::write(pipe_ends[1], &acknowledged, sizeof acknowledged) < 0) _exit(1);
+      }
+    }
+    close(pipe_ends[1]);
+    std::uint64_t acknowledged = 0;
+    for (int i = 0; i < 3 + round; ++i) ASSERT_EQ(read(pipe_ends[0], &acknowledged, sizeof acknowledged), static_cast<ssize_t>(sizeof acknowledged));
+    kill(child, SIGKILL);
+    while (read(pipe_ends[0], &acknowledged, sizeof acknowledged) > 0) {
+    }
+    waitpid(child, nullptr, 0);
+    close(pipe_ends[0]);
+    const auto store = OpenSqliteStore((folder_.path() / "store.db").string(), Tables());
+    EXPECT_GE(store->commit(), acknowledged);
+    EXPECT_EQ(store->Read(ctx_, [](ReadTx& tx) { return tx.Count<Shelf>(); }), static_cast<std::int64_t>(store->commit()) * kMany);
+    store->CheckIntegrity(ctx_);
+  }
+}
+
+TEST(SqliteStore, TheLogOfWritesThatFollowOneAnotherCloselyBeginsAnew) {
+  const TemporaryFolder folder;
+  const auto path = (folder.path() / "store.db").string();
+  const auto ctx = Context::System("test");
+  const auto store = OpenSqliteStore(path, Tables());
+  Copy copy;
+  store->Follow(copy);
+  std::deque<std::unique_ptr<PendingWrite>> writes;
+  for (int write = 0; write < 40; ++write) {  // 160 MB
+    writes.push_back(store->BeginWrite(ctx, [write](WriteTx& tx) {
+      for (int i = 0; i < 40; ++i) tx.Put(Shelf{std::to_string(i), std::to_string(write) + std::string(100'000, 'x')});
+    }));
+    if (writes.size() == 3) writes.pop_front();
+  }
+  writes.clear();
+  EXPECT_LT(std::filesystem::file_size(path + "-wal"), 90u << 20);
 }
 
 TEST(SqliteStore, RefusesAFileThatIsNotAStore) {

@@ -13,7 +13,7 @@ namespace tenfold::retrieval {
 namespace {
 
 // Documents whose bounds are added up side by side: 16 KB of sums stay in the first cache.
-constexpr std::uint32_t kWindow = 8192;
+constexpr std::uint32_t kWindow = 8192, kGroup = 64;
 // What float scores and the rounding of sums may lose.
 constexpr double kSlack = 1e-6;
 // Bounds are sums of 16 bits; each clause loses up to two units to rounding up. More clauses than any parsed query has are scored document by document.
@@ -22,6 +22,8 @@ constexpr std::size_t kMostClauses = 4096;
 constexpr std::size_t kMorePostings = 16, kMoreDense = 1;
 // Documents lie all over the memory: so many are asked for before they are scored.
 constexpr std::size_t kAhead = 10;
+// Bounds are read in order: so many bytes before they are needed.
+constexpr std::size_t kReadAhead = 1024, kPostingLines = 6;
 
 /// A byte of bounds times a weight in 256ths, rounded up, and 0 only of 0.
 inline std::uint16_t Scaled(std::uint8_t bound, std::uint16_t weight) {
@@ -44,12 +46,53 @@ void AddScaled(const std::uint8_t* bounds, std::size_t size, std::uint16_t weigh
   for (; i < size; ++i) sums[i] = static_cast<std::uint16_t>(sums[i] + Scaled(bounds[i], weight));
 }
 
-/// Which of 16 sums are `least` or more: bit 2 * i for the one at i.
-inline std::uint32_t AtLeast(const std::uint16_t* sums, std::uint16_t least) {
 #ifdef __AVX2__
-  const auto sum = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(sums));
-  const auto is_one = _mm256_cmpeq_epi16(_mm256_max_epu16(sum, _mm256_set1_epi16(static_cast<short>(least))), sum);
+/// Which of 16 sums are `least` or more: bit 2 * i for the one at i.
+inline std::uint32_t AtLeast(__m256i sums, std::uint32_t least) {
+  const auto is_one = _mm256_cmpeq_epi16(_mm256_max_epu16(sums, _mm256_set1_epi16(static_cast<short>(least))), sums);
   return static_cast<std::uint32_t>(_mm256_movemask_epi8(is_one)) & 0x55555555u;
+}
+
+/// Sums of 64 documents, which stay in registers while one part after the other is added: half the instructions of adding each part to the sums in memory.
+class GroupSums {
+ public:
+  explicit GroupSums(std::size_t begin) { std::fill(std::begin(sums_), std::end(sums_), _mm256_set1_epi16(static_cast<short>(begin))); }
+  /// Scaled as AddScaled does, but rounded down, which takes less than one of each part.
+  void Add(const std::uint8_t* bounds, std::int16_t weight) {
+    AddAll(bounds, _mm256_set1_epi16(weight), [](__m256i) { return _mm256_setzero_si256(); });
+  }
+  /// The same as AddScaled.
+  void AddUp(const std::uint8_t* bounds, std::int16_t weight) {
+    AddAll(bounds, _mm256_set1_epi16(weight), [](__m256i wide) { return _mm256_min_epu16(wide, _mm256_set1_epi16(1)); });
+  }
+  /// Those of documents 16 * block and on, in order, with what was added for them elsewhere.
+  __m256i With(std::size_t block, const std::uint16_t* more) const {
+    const auto first = sums_[block & 2], second = sums_[(block & 2) + 1];
+    const auto ordered = block & 1 ? _mm256_permute2x128_si256(first, second, 0x31) : _mm256_permute2x128_si256(first, second, 0x20);
+    return _mm256_add_epi16(ordered, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(more + 16 * block)));
+  }
+
+ private:
+  template <class F>
+  void AddAll(const std::uint8_t* bounds, __m256i weight, F&& more) {
+    const auto zero = _mm256_setzero_si256();
+    for (std::size_t half = 0; half < 2; ++half) {
+      const auto bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(bounds + 32 * half));
+      for (std::size_t part = 0; part < 2; ++part) {
+        const auto wide = part ? _mm256_unpackhi_epi8(zero, bytes) : _mm256_unpacklo_epi8(zero, bytes);
+        auto& sum = sums_[2 * half + part];
+        sum = _mm256_add_epi16(sum, _mm256_add_epi16(_mm256_mulhi_epu16(wide, weight), more(wide)));
+      }
+    }
+  }
+  __m256i sums_[4];  // of each 32 documents 0..7 and 16..23, then 8..15 and 24..31: as bytes are unpacked
+};
+#endif
+
+/// The same of sums in memory.
+inline std::uint32_t AtLeast(const std::uint16_t* sums, std::uint32_t least) {
+#ifdef __AVX2__
+  return AtLeast(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(sums)), least);
 #else
   std::uint32_t out = 0;
   for (std::uint32_t i = 0; i < 16; ++i) out |= std::uint32_t{sums[i] >= least} << 2 * i;
@@ -226,12 +269,23 @@ class Bm25Index::Scan {
     std::uint32_t document;
     std::uint32_t sum;
   };
+  /// A dense part in a window: its bounds from the window's first document on.
+  struct Stream {
+    const std::uint8_t* bounds;
+    std::int16_t weight;
+  };
+  struct Streams {
+    std::vector<Stream> added, others;
+    std::vector<std::uint8_t> padded;
+    std::vector<std::uint32_t> promising;  ///< groups of the window, by their first document: sums hold what was added
+  };
   struct Room {
     std::vector<std::uint16_t> sums = std::vector<std::uint16_t>(kWindow);  // zero between windows
     bool is_clean = true;  // not if a window ended in an exception
     std::vector<std::uint16_t> rests = std::vector<std::uint16_t>(kWindow / kBlock);
     std::vector<std::uint16_t> maxima;
     std::vector<Found> found;
+    Streams streams;
   };
   static Room& RoomOfThread() {
     thread_local Room room;
@@ -283,6 +337,8 @@ class Bm25Index::Scan {
       part.from = part.at;
       for (; part.at < postings.size() && postings[part.at].document() - first_ < size_; ++part.at) sums[postings[part.at].document() - first_] += Scaled(postings[part.at].bound, part.weight);
       touched_ += part.at - part.from;
+      const auto* next = postings.data() + part.at;  // of the next window
+      for (std::size_t line = 0; line < kPostingLines; ++line) __builtin_prefetch(reinterpret_cast<const char*>(next) + 64 * line);
     }
   }
   /// Adds a part of `size` documents or blocks.
@@ -306,11 +362,26 @@ class Bm25Index::Scan {
     auto* sums = room_.sums.data();
     auto* rests = room_.rests.data();
     const auto blocks = (size_ + kBlock - 1) / kBlock;
-    std::fill_n(rests, blocks, static_cast<std::uint16_t>(rest_));
+    std::fill_n(rests, (size_ + kGroup - 1) / kGroup * (kGroup / kBlock), static_cast<std::uint16_t>(rest_));
     for (const auto& part : parts_) {
-      if (part.use == Use::kAdded && part.dense) AddBytes(part.dense->bounds, first_, size_, part.weight, sums);
-      if (part.use == Use::kBlocks) AddBytes(part.dense->blocks, first_ / kBlock, blocks, part.weight, rests);
+      if (part.use != Use::kBlocks) continue;
+      AddBytes(part.dense->blocks, first_ / kBlock, blocks, part.weight, rests);
+      const auto* next = part.dense->blocks.data() + (first_ + kWindow) / kBlock;
+      for (std::size_t line = 0; line < kWindow / kBlock; line += 64) __builtin_prefetch(next + line);
     }
+#ifdef __AVX2__
+    FindStreams();
+    if (best_.is_full() && least_ > rest_ + parts_.size()) {
+      FindByGroups();
+      if (touched_ > 0) std::fill_n(sums, (blocks * kBlock + kGroup - 1) / kGroup * kGroup, std::uint16_t{0});
+      else for (const auto at : room_.streams.promising) std::fill_n(sums + at, kGroup, std::uint16_t{0});
+      return ScoreFound();
+    }
+    AddStreams();
+#else
+    for (const auto& part : parts_)
+      if (part.use == Use::kAdded && part.dense) AddBytes(part.dense->bounds, first_, size_, part.weight, sums);
+#endif
     if (least_ == 1 && best_.size_wanted() < blocks) {
       // The first window: the documents of the most promising blocks give a threshold that spares most of the others.
       auto& maxima = room_.maxima;
@@ -326,15 +397,88 @@ class Bm25Index::Scan {
       least_ = Least();
     }
     Collect(blocks);
-    std::fill_n(sums, blocks * kBlock, std::uint16_t{0});
+    std::fill_n(sums, (size_ + kGroup - 1) / kGroup * kGroup, std::uint16_t{0});
     Refine([](const Part& part, std::uint32_t document) { return document / kBlock < part.dense->blocks.size() ? Scaled(part.dense->blocks[document / kBlock], part.weight) : std::uint16_t{0}; });
     ScoreFound();
   }
+#ifdef __AVX2__
+  /// The dense parts in this window.
+  void FindStreams() {
+    auto& [added, others, padded, promising] = room_.streams;
+    added.clear();
+    others.clear();
+    const auto groups = (size_ + kGroup - 1) / kGroup;
+    padded.resize(parts_.size() * kWindow);
+    for (std::size_t i = 0; i < parts_.size(); ++i) {
+      const auto& part = parts_[i];
+      if (!part.dense || part.dense->bounds.size() <= first_) continue;
+      const auto* bounds = part.dense->bounds.data() + first_;
+      if (const auto left = part.dense->bounds.size() - first_; left < groups * kGroup) {  // its end, with zeros after it
+        auto* copy = padded.data() + i * kWindow;
+        std::fill(std::copy_n(bounds, left, copy), copy + groups * kGroup, std::uint8_t{0});
+        bounds = copy;
+      }
+      (part.use == Use::kAdded ? added : others).push_back({bounds, static_cast<std::int16_t>(part.weight)});
+    }
+  }
+  /// The added ones to the sums.
+  void AddStreams() {
+    auto* sums = room_.sums.data();
+    for (std::uint32_t at = 0; at < size_; at += kGroup) {
+      GroupSums found(0);
+      for (const auto& [bounds, weight] : room_.streams.added) found.AddUp(bounds + at, weight);
+      for (std::size_t block = 0; block < kGroup / kBlock; ++block) _mm256_storeu_si256(reinterpret_cast<__m256i*>(sums + at + block * kBlock), found.With(block, sums + at));
+    }
+  }
+  /// Goes over the window 64 documents at a time: what the parts that are added give, with the maxima of the others' blocks; where that is enough for one, the others' own bounds too.
+  void FindByGroups() {
+    auto& [added, others, padded, promising] = room_.streams;
+    const auto groups = (size_ + kGroup - 1) / kGroup;
+    auto* sums = room_.sums.data();
+    const auto* rests = room_.rests.data();
+    promising.clear();
+    // Nothing of this stays in a cache from one query to the next: what comes is asked for before it is needed, over the ends of pages, where the processor's own reading ahead stops.
+    for (std::size_t group = 0; group < groups; ++group) {
+      const auto at = group * kGroup;
+      // Each part's rounding down takes less than one.
+      GroupSums found(added.size());
+      for (const auto& [bounds, weight] : added) {
+        __builtin_prefetch(bounds + at + kReadAhead);
+        found.Add(bounds + at, weight);
+      }
+      std::uint32_t any = 0;
+      __m256i all[kGroup / kBlock];
+      for (std::size_t block = 0; block < kGroup / kBlock; ++block) any |= AtLeast(all[block] = found.With(block, sums + at), least_ - rests[at / kBlock + block]);
+      if (any == 0) continue;
+      promising.push_back(static_cast<std::uint32_t>(at));
+      for (std::size_t block = 0; block < kGroup / kBlock; ++block) _mm256_storeu_si256(reinterpret_cast<__m256i*>(sums + at + block * kBlock), all[block]);
+      for (const auto& other : others) __builtin_prefetch(other.bounds + at);
+    }
+    const auto rest = rest_ + static_cast<std::uint32_t>(others.size());
+    for (const auto at : promising) {
+      GroupSums found(0);
+      for (const auto& [bounds, weight] : others) found.Add(bounds + at, weight);
+      for (std::size_t block = 0; block < kGroup / kBlock; ++block) {
+        const auto all = found.With(block, sums + at);
+        auto left = AtLeast(all, least_ - rest);
+        if (left == 0) continue;
+        alignas(32) std::uint16_t each[kBlock];
+        _mm256_store_si256(reinterpret_cast<__m256i*>(each), all);
+        for (; left != 0; left &= left - 1) {
+          const auto i = static_cast<std::uint32_t>(std::countr_zero(left)) / 2, document = static_cast<std::uint32_t>(at + block * kBlock) + i;
+          if (document >= size_) continue;
+          room_.found.push_back({first_ + document, each[i] + rest});
+          __builtin_prefetch(&index_.documents_[first_ + document]);
+        }
+      }
+    }
+  }
+#endif
   void Collect(std::size_t blocks) {
     const auto* sums = room_.sums.data();
     const auto* rests = room_.rests.data();
     for (std::size_t block = 0; block < blocks; ++block)
-      for (auto left = AtLeast(sums + block * kBlock, static_cast<std::uint16_t>(least_ - rests[block])); left != 0; left &= left - 1) {
+      for (auto left = AtLeast(sums + block * kBlock, least_ - rests[block]); left != 0; left &= left - 1) {
         const auto at = static_cast<std::uint32_t>(block) * kBlock + static_cast<std::uint32_t>(std::countr_zero(left)) / 2;
         room_.found.push_back({first_ + at, std::uint32_t{sums[at]} + rests[block]});
       }

@@ -47,8 +47,9 @@ struct SyncState {
   std::int64_t begun_us = 0;
   std::int64_t parts = 0;  ///< how often the run has rested, see workflows::RunContext
   Json report;             ///< IngestReport so far
+  std::int64_t batches = 0;  ///< committed so far: one is never committed without the one before it
 };
-TENFOLD_DESCRIBE(SyncState, (source), (run), (cursor), (settings), (whole_us), (listing), (from), (page), (begun_us), (parts), (report))
+TENFOLD_DESCRIBE(SyncState, (source), (run), (cursor), (settings), (whole_us), (listing), (from), (page), (begun_us), (parts), (report), (batches))
 TENFOLD_TABLE(SyncState, "sync_states", source, {}, {{"sources", "source"}})
 
 /// Which items a whole listing under way has named so far.
@@ -139,8 +140,8 @@ std::vector<data::Table> IngestTables();
 /// A page is worked off as it comes, after at most two seconds of listing ahead. Of what was listed, new labels and removals are one commit before anything is
 /// read. What a complete whole listing did not name is removed; a listing that failed removes nothing. An item that cannot be read any more (it is broken, too
 /// large) is removed and told; one whose source is in trouble stays for three runs as it is. Ten such in a row end the run. Killed, it goes on from its last
-/// commit, at most two batches of about a second back. Another run lists anew and finds what was done; one that is still at work then ends with kAborted.
-/// Memory: three batches (1,024 documents, 8 MB) and 20,000 listed items, whatever the size of the source; eight bytes for each item of a whole listing.
+/// commit, at most three batches of about a second back. Another run lists anew and finds what was done; one that is still at work then ends with kAborted.
+/// Memory: four batches (1,024 documents, 8 MB) and 20,000 listed items, whatever the size of the source; eight bytes for each item of a whole listing.
 /// Errors: those of the source; kAborted (removed meanwhile, or taken over); those of the store and the embedder.
 workflows::RunFunction MakeIngest(data::Store& store, IngestOptions options);
 /// Removes a source, its documents and their passages in one commit, with what `also` writes; then their originals. A run that is reading it ends with

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <map>
 #include <span>
+#include <string_view>
+#include <unordered_map>
 
 #include "retrieval/reranker.h"
 
@@ -21,7 +23,7 @@ float Dot(std::span<const float> a, std::span<const float> b) {
 
 struct Candidate {
   IndexHit hit;
-  std::vector<float> vector;
+  std::span<const float> vector;  ///< of a list
   HitExplanation why;
 };
 
@@ -48,18 +50,22 @@ float PartOf(Fusion fusion, float by_rank, float by_score) {
   return 0;
 }
 
-/// Both lists as one, highest fused score first.
-std::vector<Candidate> Fuse(const IndexQuery& query, std::vector<ListedHit>& words, std::vector<ListedHit>& vectors) {
-  std::map<std::string, Candidate> found;
+/// Both lists as one, highest fused score first. Its vectors are the lists'.
+std::vector<Candidate> Fuse(const IndexQuery& query, std::span<const ListedHit> words, std::span<const ListedHit> vectors) {
+  std::vector<Candidate> found;
+  found.reserve(words.size() + vectors.size());
+  std::unordered_map<std::string_view, std::size_t> place;  // of an id of the lists in `found`
+  place.reserve(words.size() + vectors.size());
   const bool both = HasBoth(query);
   const float vector_weight = both ? query.vector_weight : query.vector.empty() ? 0.0f : 1.0f;
-  const auto take = [&](std::vector<ListedHit>& list, float weight, bool is_vector) {
+  const auto take = [&](std::span<const ListedHit> list, float weight, bool is_vector) {
     const float best = list.empty() ? 0 : list.front().score, worst = list.empty() ? 0 : list.back().score;
     for (std::size_t i = 0; i < list.size(); ++i) {
-      auto& one = found[list[i].id];
-      one.hit.id = list[i].id;
+      const auto [at, is_new] = place.try_emplace(list[i].id, found.size());
+      if (is_new) found.emplace_back().hit.id = list[i].id;
+      auto& one = found[at->second];
       if (one.hit.group.empty()) one.hit.group = list[i].group;
-      if (one.vector.empty()) one.vector = std::move(list[i].vector);
+      if (one.vector.empty()) one.vector = list[i].held.empty() ? std::span<const float>(list[i].vector) : list[i].held;
       (is_vector ? one.hit.vector_score : one.hit.bm25) = list[i].score;
       (is_vector ? one.why.vector_rank : one.why.word_rank) = static_cast<std::int64_t>(i) + 1;
       (is_vector ? one.why.vector_score : one.why.word_score) = list[i].score;
@@ -70,14 +76,9 @@ std::vector<Candidate> Fuse(const IndexQuery& query, std::vector<ListedHit>& wor
   };
   take(words, 1 - vector_weight, false);
   take(vectors, vector_weight, true);
-  std::vector<Candidate> out;
-  out.reserve(found.size());
-  for (auto& [id, one] : found) {
-    one.why.fused = one.why.reranked = one.hit.score;
-    out.push_back(std::move(one));
-  }
-  Sort(out);
-  return out;
+  for (auto& one : found) one.why.fused = one.why.reranked = one.hit.score;
+  Sort(found);
+  return found;
 }
 
 void ByNeighbours(std::vector<Candidate>& ordered) {
@@ -144,7 +145,7 @@ IndexResult Combine(const IndexQuery& query, std::vector<ListedHit> words, std::
   for (auto& one : ordered) {
     if (query.per_group && !one.hit.group.empty() && ++of_group[one.hit.group] > query.per_group) one.why.cut = "per_group";
     else if (kept >= wanted) one.why.cut = "k";
-    else if (kept++ >= query.offset) out.hits.push_back(one.hit);
+    else if (kept++ >= query.offset) out.hits.push_back(query.explain ? one.hit : std::move(one.hit));
     else one.why.cut = "offset";
     if (query.explain) out.explanations.emplace_back(one.hit.id, one.why);
   }

@@ -1,5 +1,6 @@
 #pragma once
 /// \file One list made of two: fusion, re-ranking, diversity, limits per group, pages and explanations, the same for every search index.
+#include <span>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,7 @@ struct ListedHit {
   std::string group = {};
   float score = 0;
   std::vector<float> vector = {};  ///< only of the first VectorDepthOf of a list
+  std::span<const float> held = {};  ///< in the place of `vector`: one that the index holds, until Combine is done
 };
 /// Of how many hits of each list Combine makes use of the vectors. Re-ranking reads the fused list's first 50 (reranker.h), and what comes there stands among the first 200 of a
 /// list: by reciprocal rank, the 50 best of one list have at least 61/110 of a half each, which a hit below place 160 in both cannot reach.

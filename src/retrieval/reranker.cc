@@ -5,34 +5,72 @@
 #include <utility>
 
 #include "base/error.h"
+#include "retrieval/eight_floats.h"
 
 namespace tenfold::retrieval {
 namespace {
 
-/// Sixteen sums side by side, which the compiler may keep in vector registers: one sum it may not reorder.
-float Dot(std::span<const float> a, std::span<const float> b) {
-  constexpr std::size_t kLanes = 16;
-  float sums[kLanes] = {};
-  const auto size = std::min(a.size(), b.size());
-  std::size_t i = 0;
-  for (; i + kLanes <= size; i += kLanes)
-    for (std::size_t lane = 0; lane < kLanes; ++lane) sums[lane] += a[i + lane] * b[i + lane];
-  float sum = 0;
-  for (; i < size; ++i) sum += a[i] * b[i];
-  for (const float one : sums) sum += one;
-  return sum;
+/// Vectors behind each other, each filled up with zeros to whole vectors of eight, so that their products are added up side by side. For one thread.
+struct Gathered {
+  std::vector<float> values;
+  std::size_t stride = 0;
+  const float* at(std::size_t i) const { return values.data() + i * stride; }
+};
+
+constexpr std::size_t kRows = 4, kColumns = 2;
+
+/// Products of four vectors with two: eight sums stay in registers, and each number that is loaded is used more than once.
+inline void Multiply(const Gathered& of, std::size_t row, std::size_t column, float (&out)[kRows][kColumns]) {
+  Eight sums[kRows][kColumns] = {};
+  for (std::size_t d = 0; d < of.stride; d += 8) {
+    const Eight first = Load(of.at(column) + d), second = Load(of.at(column + 1) + d);
+    for (std::size_t r = 0; r < kRows; ++r) {
+      const Eight one = Load(of.at(row + r) + d);
+      sums[r][0] += one * first;
+      sums[r][1] += one * second;
+    }
+  }
+  for (std::size_t r = 0; r < kRows; ++r)
+    for (std::size_t c = 0; c < kColumns; ++c) out[r][c] = Sum(sums[r][c]);
 }
 
-/// [n, n] cosines; 0 for opposites and for what has no vector.
+/// [n, n] cosines; 0 for opposites, for what has no vector and for a vector with itself.
 std::vector<float> LikenessOf(std::span<const std::span<const float>> vectors) {
-  const auto n = vectors.size();
-  std::vector<float> norms(n), out(n * n, 0.0f);
-  for (std::size_t i = 0; i < n; ++i) norms[i] = std::sqrt(Dot(vectors[i], vectors[i]));
+  const auto n = vectors.size(), rows = (n + kRows - 1) / kRows * kRows;
+  thread_local Gathered of;
+  std::size_t longest = 0;
+  for (const auto& one : vectors) longest = std::max(longest, one.size());
+  of.stride = (longest + 7) / 8 * 8;
+  of.values.resize(rows * of.stride);
+  const auto prefetch = [&](std::size_t i) {
+    for (std::size_t d = 0; d < vectors[i].size(); d += 16) __builtin_prefetch(vectors[i].data() + d);
+  };
+  constexpr std::size_t kAhead = 3;  // they lie anywhere in memory
+  for (std::size_t i = 0; i < std::min(kAhead, n); ++i) prefetch(i);
+  for (std::size_t i = 0; i < rows; ++i) {
+    if (i + kAhead < n) prefetch(i + kAhead);
+    float* to = of.values.data() + i * of.stride;
+    const auto size = i < n ? vectors[i].size() : 0;
+    if (size) std::copy_n(vectors[i].data(), size, to);
+    std::fill(to + size, to + of.stride, 0.0f);
+  }
+  std::vector<float> out(n * n, 0.0f), scales(n, 0.0f);
+  float products[kRows][kColumns];
+  // A tile below the diagonal is the one above it; those on it give the lengths first.
+  const auto each = [&](std::size_t row, std::size_t column, auto&& visit) {
+    Multiply(of, row, column, products);
+    for (std::size_t r = 0; r < kRows; ++r)
+      for (std::size_t c = 0; c < kColumns; ++c)
+        if (row + r < n && column + c < n) visit(row + r, column + c, products[r][c]);
+  };
+  for (std::size_t row = 0; row < n; row += kRows)
+    for (std::size_t column = row; column < rows; column += kColumns)
+      each(row, column, [&](std::size_t i, std::size_t j, float product) {
+        if (i == j) scales[i] = product > 0 ? 1 / std::sqrt(product) : 0;
+        else if (i < j) out[i * n + j] = product;
+      });
   for (std::size_t i = 0; i < n; ++i)
-    for (std::size_t j = i + 1; j < n; ++j) {
-      if (norms[i] <= 0 || norms[j] <= 0) continue;
-      out[i * n + j] = out[j * n + i] = std::max(0.0f, Dot(vectors[i], vectors[j]) / (norms[i] * norms[j]));
-    }
+    for (std::size_t j = i + 1; j < n; ++j) out[j * n + i] = out[i * n + j] = std::max(0.0f, out[i * n + j] * scales[i] * scales[j]);
   return out;
 }
 
@@ -44,13 +82,17 @@ std::vector<float> RankByNeighbours(std::span<const float> scores, std::span<con
   const auto n = std::min(scores.size(), options.window);
   if (n < 3) return out;  // of two, each is the other's only neighbour: nothing to learn
   const auto likeness = LikenessOf(vectors.first(n));
-  std::vector<std::pair<float, float>> near;  // likeness, score
-  for (std::size_t i = 0; i < n; ++i) {
-    near.clear();
-    for (std::size_t j = 0; j < n; ++j)
-      if (likeness[i * n + j] > 0) near.emplace_back(likeness[i * n + j], scores[j]);
-    const auto count = std::min(near.size(), options.neighbours);
-    std::partial_sort(near.begin(), near.begin() + static_cast<std::ptrdiff_t>(count), near.end(), std::greater<>());
+  std::vector<std::pair<float, float>> near(options.neighbours + 1);  // likeness, score: the best so far, in order, and room for one more
+  for (std::size_t i = 0; i < n && options.neighbours > 0; ++i) {
+    std::size_t count = 0;
+    for (std::size_t j = 0; j < n; ++j) {
+      const std::pair one(likeness[i * n + j], scores[j]);
+      if (one.first <= 0 || (count == options.neighbours && one <= near[count - 1])) continue;
+      auto at = count;
+      for (; at > 0 && near[at - 1] < one; --at) near[at] = near[at - 1];
+      near[at] = one;
+      count = std::min(count + 1, options.neighbours);
+    }
     float sum = 0, weights = 0;
     for (std::size_t j = 0; j < count; ++j) {
       sum += near[j].first * near[j].second;

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <numeric>
 #include <set>
+#include <unordered_map>
 
 #include "base/log.h"
 #include "base/telemetry.h"
@@ -20,6 +21,89 @@ constexpr std::chrono::seconds kPauseAfterFailure{10};
 // Searches of one question whose hits were partly gone from the store, and the deepest that an index is asked.
 constexpr int kMostRounds = 3;
 constexpr std::size_t kMostHits = 10'000;
+
+/// What a hit is made of, without what it is not: a passage's embedding and sentences and a document's text may be many pages of the store.
+struct PackedChunk {
+  std::string id;
+  std::string document;
+  std::int64_t begin_byte = 0;
+  std::int64_t end_byte = 0;
+  std::string heading;
+  std::string text;
+  std::int64_t parent_begin = 0;
+  std::int64_t parent_end = 0;
+};
+TENFOLD_DESCRIBE(PackedChunk, (id), (document), (begin_byte), (end_byte), (heading), (text), (parent_begin), (parent_end))
+TENFOLD_TABLE(PackedChunk, "chunks", id)
+
+struct PackedDocument {
+  std::string id;
+  std::string source;
+  std::string uri;
+  std::string title;
+  std::string label;
+  std::int64_t version = 0;
+};
+TENFOLD_DESCRIBE(PackedDocument, (id), (source), (uri), (title), (label), (version))
+TENFOLD_TABLE(PackedDocument, "documents", id)
+
+struct DocumentOfChunk {
+  std::string id;
+  std::string document;
+};
+TENFOLD_DESCRIBE(DocumentOfChunk, (id), (document))
+TENFOLD_TABLE(DocumentOfChunk, "chunks", id)
+
+struct SentencesOfChunk {
+  std::string id;
+  std::vector<std::int8_t> sentences;
+};
+TENFOLD_DESCRIBE(SentencesOfChunk, (id), (sentences))
+TENFOLD_TABLE(SentencesOfChunk, "chunks", id)
+
+struct TextOfDocument {
+  std::string id;
+  std::string text;
+};
+TENFOLD_DESCRIBE(TextOfDocument, (id), (text))
+TENFOLD_TABLE(TextOfDocument, "documents", id)
+
+/// The documents of a list of hits as one snapshot has them, each read once.
+class ReadDocuments {
+ public:
+  ReadDocuments(data::ReadTx& tx, const Principal& reader) : tx_(tx), reader_(reader) {}
+  /// Null if it is not there or not the reader's.
+  const PackedDocument* Find(const std::string& id) {
+    auto& one = Of(id);
+    return one.head ? &*one.head : nullptr;
+  }
+  /// Of one that Find gave.
+  const std::string& TextOf(const std::string& id) {
+    auto& one = Of(id);
+    if (!one.text) {
+      auto read = tx_.Get<TextOfDocument>(id);
+      one.text = read ? std::move(read->text) : std::string();
+    }
+    return *one.text;
+  }
+
+ private:
+  struct One {
+    std::optional<PackedDocument> head;
+    std::optional<std::string> text;
+  };
+  One& Of(const std::string& id) {
+    const auto [at, is_new] = read_.try_emplace(id);
+    if (is_new) {
+      auto head = tx_.Get<PackedDocument>(id);
+      if (head && reader_.MayRead(head->label)) at->second.head = std::move(head);
+    }
+    return at->second;
+  }
+  data::ReadTx& tx_;
+  const Principal& reader_;
+  std::unordered_map<std::string, One> read_;
+};
 
 /// A question's words, at most 64, and which of them a text holds, as bits.
 class QuestionWords {
@@ -202,36 +286,39 @@ std::size_t Retriever::Join(const Context& ctx, const IndexResult& result, const
   found.clear();
   store_.Read(ctx, [&](data::ReadTx& tx) {
     out.commit = static_cast<std::int64_t>(tx.commit());
+    ReadDocuments documents(tx, ctx.principal());
     for (const auto& hit : result.hits) {
-      auto chunk = tx.Get<Chunk>(hit.id);
-      const auto document = chunk ? tx.Get<Document>(chunk->document) : std::nullopt;
+      auto chunk = tx.Get<PackedChunk>(hit.id);
+      const auto* document = chunk ? documents.Find(chunk->document) : nullptr;
       // Deleted or relabelled between the scan and this snapshot: the snapshot is the truth.
-      if (!document || !ctx.principal().MayRead(document->label)) {
+      if (!document) {
         ++stale;
         continue;
       }
       // Found by a small passage, answered with what stands around it, once.
       const auto inside = static_cast<std::size_t>(chunk->begin_byte);
-      auto sentences = options.with_evidence ? ReadSentences(document->text, inside, static_cast<std::size_t>(chunk->end_byte)) : std::vector<PassageSentence>();
-      if (chunk->parent_end > chunk->parent_begin && static_cast<std::size_t>(chunk->parent_end) <= document->text.size()) {
+      auto sentences = options.with_evidence ? ReadSentences(documents.TextOf(document->id), inside, static_cast<std::size_t>(chunk->end_byte)) : std::vector<PassageSentence>();
+      if (chunk->parent_end > chunk->parent_begin && static_cast<std::size_t>(chunk->parent_end) <= documents.TextOf(document->id).size()) {
         const auto begin = static_cast<std::size_t>(chunk->parent_begin);
         if (std::any_of(out.passages.begin(), out.passages.end(), [&](const auto& other) { return other.document == document->id && other.begin == chunk->parent_begin; })) continue;
         for (auto& sentence : sentences) {
           sentence.begin += inside - begin;
           sentence.end += inside - begin;
         }
-        chunk->text = document->text.substr(begin, static_cast<std::size_t>(chunk->parent_end) - begin);
+        chunk->text = documents.TextOf(document->id).substr(begin, static_cast<std::size_t>(chunk->parent_end) - begin);
         chunk->begin_byte = chunk->parent_begin;
         chunk->end_byte = chunk->parent_end;
       }
-      out.passages.push_back({chunk->id, document->id, document->uri, document->title, chunk->heading, document->version, document->source, chunk->begin_byte, chunk->end_byte, std::move(chunk->text),
+      std::vector<std::int8_t> codes;
+      if (options.with_evidence)
+        if (auto read = tx.Get<SentencesOfChunk>(hit.id)) codes = std::move(read->sentences);
+      out.passages.push_back({std::move(chunk->id), document->id, document->uri, document->title, std::move(chunk->heading), document->version, document->source, chunk->begin_byte, chunk->end_byte, std::move(chunk->text),
                               hit.score / unit, hit.vector_score, hit.bm25});
-      found.push_back({std::move(sentences), std::move(chunk->sentences)});
+      found.push_back({std::move(sentences), std::move(codes)});
     }
     for (const auto& [id, why] : result.explanations) {
-      const auto chunk = tx.Get<Chunk>(id);
-      const auto document = chunk ? tx.Get<Document>(chunk->document) : std::nullopt;
-      if (document && ctx.principal().MayRead(document->label)) out.candidates.push_back({id, document->id, document->uri, document->title, why});
+      const auto chunk = tx.Get<DocumentOfChunk>(id);
+      if (const auto* document = chunk ? documents.Find(chunk->document) : nullptr) out.candidates.push_back({id, document->id, document->uri, document->title, why});
     }
   });
   return stale;

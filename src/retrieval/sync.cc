@@ -5,7 +5,7 @@
 //        │                  └── new, changed ── read ── parse, chunk (pool) ── embed ── originals ── commit
 //        └ the page's token is stored with the last commit of what it listed
 //
-// Three batches are on their way at once: one is being filled, one parsed, one committed.
+// Four batches are on their way at once: one is being filled, one parsed, one written, and one that is durable is being taken in by the index.
 // sync_listing.cc lists and settles what needs no reading, sync_batches.cc reads, parses, embeds and commits; here is the run that calls both.
 #include "retrieval/sync.h"
 
@@ -56,6 +56,7 @@ Sync::Sync(data::Store& store, const IngestOptions& options, workflows::RunConte
 Sync::~Sync() = default;
 
 void Sync::ForgetUncommitted() noexcept {
+  committing_.clear();  // waits for them
   try {
     if (const auto tools = ToolsNow(); tools->cache) store_.Read(system_, [&](data::ReadTx& tx) { ForgetUnowned(tx, *tools->cache); });
   } catch (const std::exception& e) {
@@ -187,10 +188,11 @@ void Sync::Begin() {
   pool_ = std::make_unique<ThreadPool>("parse", std::max<std::size_t>(1, options_.parse_threads), 3 * kMaxBatch);
 }
 
-void Sync::CheckMine(data::WriteTx& tx) const {
-  const auto state = tx.Get<SyncState>(source_id_);
+SyncState Sync::CheckMine(data::WriteTx& tx) const {
+  auto state = tx.Get<SyncState>(source_id_);
   if (!state) throw Error(Code::kAborted, "the source was removed while it was read");
   if (state->run != run_.id()) throw Error(Code::kAborted, "run " + state->run + " reads this source now");
+  return std::move(*state);
 }
 
 SyncState Sync::StateNow() const {
@@ -202,7 +204,7 @@ SyncState Sync::StateNow() const {
 void Sync::RestIfLate() {
   if (ctx_.clock().Now() < rest_at_) return;
   if (parsing_) Commit(std::move(parsing_), false);
-  Settle();
+  SettleAll();
   ++state_.parts;
   store_.Write(system_, [&](data::WriteTx& tx) {
     CheckMine(tx);

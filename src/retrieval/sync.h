@@ -1,5 +1,6 @@
 #pragma once
 /// \file One reading of one source: what was listed against what is stored, in stretches; what changed, in batches. The work of ingest.h.
+#include <deque>
 #include <future>
 #include <optional>
 #include <span>
@@ -50,8 +51,8 @@ class Sync {
   /// Makes this run the one that reads the source; decides what is listed and from where.
   void Begin();
   void StartListing(data::WriteTx& tx, std::string from);
-  /// Refuses if the source was removed or taken over.
-  void CheckMine(data::WriteTx& tx) const;
+  /// Refuses if the source was removed or taken over. Returns what is stored of it.
+  SyncState CheckMine(data::WriteTx& tx) const;
   /// Lists until the listing ends or there is enough to do.
   void ListStretch();
   enum class Named : std::uint8_t { kNow, kBefore };
@@ -73,8 +74,11 @@ class Sync {
   /// Waits for the batch's parsing, embeds it and begins its commit.
   void Commit(std::unique_ptr<Batch> batch, bool last);
   void WriteBatch(data::WriteTx& tx, const Batch& batch) const;
-  /// Waits for the commit under way.
-  void Settle();
+  /// Waits for the oldest commit under way, for all.
+  void SettleOne();
+  void SettleAll();
+  /// Its passages with other tools.
+  void MakeAgain(Batch& batch, std::shared_ptr<const GenerationTools> tools);
   void RestIfLate();
   void Finish();
   void AddProblem(const data::SourceItem& item, const std::string& problem);
@@ -117,7 +121,9 @@ class Sync {
   int troubles_ = 0;  // in a row
   std::size_t batch_limit_ = 8;
   TimePoint batch_begun_;
-  std::unique_ptr<Batch> filling_, parsing_, committing_;
+  std::unique_ptr<Batch> filling_, parsing_;
+  std::deque<std::unique_ptr<Batch>> committing_;  // oldest first
+  bool redo_ = false;  // one of them was written anew, and those after it may have to be
   std::unique_ptr<ThreadPool> pool_;  // last: joined before what its jobs use goes
 };
 

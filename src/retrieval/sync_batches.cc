@@ -14,6 +14,7 @@ using namespace std::chrono_literals;
 constexpr auto kParseTimeout = 25s;
 constexpr auto kSlowBatch = 1s;  // what a kill may cost
 constexpr std::size_t kMaxBatchBytes = 8u << 20;
+constexpr std::size_t kCommitsAtOnce = 2;  // one is written while the index takes in the one before
 constexpr int kMaxTroubles = 10;
 constexpr std::int64_t kMaxAttempts = 3;
 
@@ -70,7 +71,7 @@ void Sync::WorkOff() {
   pending_at_.clear();
   if (parsing_) Commit(std::move(parsing_), filling_->works.empty());
   if (!filling_->works.empty()) Commit(std::move(filling_), true);
-  Settle();
+  SettleAll();
 }
 
 void Sync::Start(Pending pending) {
@@ -180,15 +181,16 @@ void Sync::Commit(std::unique_ptr<Batch> batch, bool last) {
   done_ += static_cast<std::int64_t>(batch->works.size());
   EmbedAll(ctx_, *batch->tools, to_embed);
   batch->held = options_.originals->Keep(system_, bytes);
-  Settle();
+  while (committing_.size() >= kCommitsAtOnce) SettleOne();
+  ++state_.batches;
   batch->last = last && !listed_all_;
   if (batch->last) {
     state_.page = next_page_;
     batch->seen = TakeSeen();
   }
   batch->state = StateNow();
-  committing_ = std::move(batch);
-  committing_->write = store_.BeginWrite(system_, [this, on = committing_.get()](data::WriteTx& tx) { WriteBatch(tx, *on); });
+  auto& on = *committing_.emplace_back(std::move(batch));
+  on.write = store_.BeginWrite(system_, [this, &on](data::WriteTx& tx) { WriteBatch(tx, on); });
   // A batch is as large as a second allows: what is not committed is done again after a kill.
   const auto now = ctx_.clock().Now();
   const auto took = now - batch_begun_;
@@ -198,7 +200,7 @@ void Sync::Commit(std::unique_ptr<Batch> batch, bool last) {
 }
 
 void Sync::WriteBatch(data::WriteTx& tx, const Batch& batch) const {
-  CheckMine(tx);
+  if (CheckMine(tx).batches + 1 != batch.state.batches) throw Error(Code::kAborted, "the batch before this one was not committed");
   Generations::CheckLive(tx, batch.tools->id);
   for (const auto& work : batch.works) {
     const auto& id = work->pending.id;
@@ -244,23 +246,24 @@ void Sync::WriteBatch(data::WriteTx& tx, const Batch& batch) const {
   tx.Put(batch.state);
 }
 
-void Sync::Settle() {
-  if (!committing_) return;
-  const auto batch = std::move(committing_);
+void Sync::SettleAll() {
+  while (!committing_.empty()) SettleOne();
+  redo_ = false;
+}
+
+void Sync::SettleOne() {
+  const auto batch = std::move(committing_.front());
+  committing_.pop_front();
   try {
     batch->write->Wait();
   } catch (const Error& e) {
-    // Another generation became live while this batch was made: its passages are made again for that one.
+    // Another generation became live while this batch was made: its passages are made again for that one. So were those of the batch before, and this one refused to be
+    // written without it.
     auto tools = ToolsNow();
-    if (e.code() != Code::kAborted || tools->id == batch->tools->id) throw;
-    batch->tools = std::move(tools);
-    std::vector<ToEmbed> to_embed;
-    for (auto& work : batch->works) {
-      if (work->outcome != Outcome::kRead) continue;
-      work->chunks = MakeChunks(work->document, *batch->tools);
-      to_embed.push_back({&work->document, work->chunks});
-    }
-    EmbedAll(ctx_, *batch->tools, to_embed);
+    const bool is_live = tools->id == batch->tools->id;
+    if (e.code() != Code::kAborted || (is_live && !redo_)) throw;
+    redo_ = true;
+    if (!is_live) MakeAgain(*batch, std::move(tools));
     store_.Write(system_, [&](data::WriteTx& tx) { WriteBatch(tx, *batch); });
   }
   batch->held.reset();
@@ -271,6 +274,17 @@ void Sync::Settle() {
       forgotten.push_back(work->pending.head->content_hash);
   options_.originals->Forget(system_, forgotten);
   Tell(batch->works.empty() ? "" : AsUtf8(batch->works.back()->pending.item.path));
+}
+
+void Sync::MakeAgain(Batch& batch, std::shared_ptr<const GenerationTools> tools) {
+  batch.tools = std::move(tools);
+  std::vector<ToEmbed> to_embed;
+  for (auto& work : batch.works) {
+    if (work->outcome != Outcome::kRead) continue;
+    work->chunks = MakeChunks(work->document, *batch.tools);
+    to_embed.push_back({&work->document, work->chunks});
+  }
+  EmbedAll(ctx_, *batch.tools, to_embed);
 }
 
 }  // namespace tenfold::retrieval

@@ -1,9 +1,10 @@
 """Moves records from one index to another with the real program and a real PostgreSQL with pgvector, kills it at many places with SIGKILL, goes on, and looks at what came of it.
 usage: migrate_index.py TENFOLD   Left out, with the reason said, where scripts/fetch_servers cannot install the server."""
-import json, os, pathlib, random, shutil, signal, subprocess, sys, tempfile, time, urllib.request
+import json, os, pathlib, random, shutil, signal, subprocess, sys, tempfile, time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "servers"))
-from postgresql import free_port, start_postgresql
+from postgresql import start_postgresql
+from weaviate import start_weaviate
 
 tenfold = os.path.abspath(sys.argv[1])
 root = pathlib.Path(__file__).resolve().parents[2]
@@ -179,18 +180,9 @@ def embedded(folder, base):
 
 def to_weaviate(folder, base, program):
     """Another back end altogether: the same records, readers and metadata come out of it."""
-    ports = {name: str(free_port()) for name in ("GRPC_PORT", "CLUSTER_GOSSIP_BIND_PORT", "CLUSTER_DATA_BIND_PORT", "RAFT_PORT", "RAFT_INTERNAL_RPC_PORT", "GO_PROFILING_PORT")}
-    port, home, dim = free_port(), folder / "home", ["--dim", DIM]
-    server = subprocess.Popen([program, "--host", "127.0.0.1", "--port", str(port), "--scheme", "http"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                              env=dict(os.environ, PERSISTENCE_DATA_PATH=str(folder / "weaviate"), AUTHENTICATION_ANONYMOUS_ACCESS_ENABLED="true", DEFAULT_VECTORIZER_MODULE="none", DISABLE_TELEMETRY="true", CLUSTER_HOSTNAME="node1",
-                                       CLUSTER_ADVERTISE_ADDR="127.0.0.1", RAFT_BOOTSTRAP_EXPECT="1", **ports))
+    home, dim = folder / "home", ["--dim", DIM]
+    server, port, _ = start_weaviate(program, folder / "weaviate")
     try:
-        for _ in range(600):
-            try:
-                if urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/.well-known/ready", timeout=1).status == 200:
-                    break
-            except OSError:
-                time.sleep(0.1)
         target = f"weaviate:http://127.0.0.1:{port}/Records"
         report = json.loads(run("migrate", "index", base + "b", target, "--switch", "live", "--json", *dim, home=home).stdout)["namespaces"][0]
         assert report["records"] == RECORDS + 1 and report["corrected"] == 0 and report["overlap"] >= 0.95, report
