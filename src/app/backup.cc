@@ -171,6 +171,7 @@ data::Commit RestoreBackup(const fs::path& home, const fs::path& file) {
     fs::rename(staged / "objects", home / "objects");
   }
   fs::remove_all(staged);
+  fs::remove_all(home / kSnapshotFolder);  // of what was there; the store would not take them for its own, but they hold what it held
   SyncFolder(home);
   return commit;
 }

@@ -39,14 +39,15 @@ std::shared_ptr<HomeCollections> HomeCollections::Open(const std::filesystem::pa
   }
 }
 
-HomeCollections::HomeCollections(const std::filesystem::path& home) : lock_(home) {
+HomeCollections::HomeCollections(const std::filesystem::path& home) : lock_(home), snapshots_(home / kSnapshotFolder) {
   store_ = OpenStore(LoadSettings(home / "tenfold.yaml").data.store, home, AllTables());
-  collections_ = std::make_unique<retrieval::Collections>(*store_);
+  collections_ = std::make_unique<retrieval::Collections>(*store_, &snapshots_);
   store_->Follow(*collections_);
 }
 
 HomeCollections::~HomeCollections() {
   store_.reset();  // its writer calls the collections; it ends before they do
+  snapshots_.Finish();
 }
 
 std::vector<retrieval::Collection> HomeCollections::List(const Context& ctx) const { return collections_->List(ctx); }

@@ -28,6 +28,7 @@ class HomeCollections : public std::enable_shared_from_this<HomeCollections> {
 
  private:
   const HomeLock lock_;
+  retrieval::SnapshotKeeper snapshots_;
   std::unique_ptr<retrieval::Collections> collections_;  // follows the store, so it outlives it
   std::unique_ptr<data::Store> store_;
 };

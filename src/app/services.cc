@@ -69,14 +69,14 @@ std::filesystem::path ProgramFolder() { return std::filesystem::read_symlink("/p
 Services::Services(std::filesystem::path home_folder, const Settings& chosen, WithModels with_models)
     : home(PrepareHome(std::move(home_folder))), settings(chosen), clock(SystemClock()), lock_(home),
       embedder(with_models == WithModels::kYes ? OpenEmbedder(settings.models.embedder, CacheFolder() / "models", settings.models) : nullptr),
-      embeddings(home / "embeddings", {.bytes_per_model = std::uint64_t{settings.models.embedding_cache_mb} << 20}), embedding_owners(embeddings),
+      embeddings(home / "embeddings", {.bytes_per_model = std::uint64_t{settings.models.embedding_cache_mb} << 20}), embedding_owners(embeddings), snapshots(home / kSnapshotFolder),
       generations({[this](const std::string& name) -> std::shared_ptr<models::Embedder> {
                      if (with_models_ == WithModels::kNo || name == "none") return nullptr;
                      return name == settings.models.embedder ? embedder : OpenEmbedder(name, CacheFolder() / "models", settings.models);
                    },
                    settings.models.embedder, ChunkOptionsOf(settings),
                    [](data::WriteTx& tx, const Context& ctx, std::string_view action, std::string_view target) { security::AppendAudit(tx, ctx, action, target); },
-                   settings.retrieval.language, settings.retrieval.index, settings.retrieval.index_fallback == "words", OpenEngine, &embeddings}),
+                   settings.retrieval.language, settings.retrieval.index, settings.retrieval.index_fallback == "words", OpenEngine, &embeddings, &snapshots}),
       with_models_(with_models) {
   store = OpenStore(settings.data.store, home, AllTables());
   objects = OpenObjectStore(settings.data.objects, home);
@@ -84,7 +84,7 @@ Services::Services(std::filesystem::path home_folder, const Settings& chosen, Wi
   is_new = store->commit() == 0;
   store->Follow(generations);
   store->Follow(embedding_owners);
-  collections = std::make_unique<retrieval::Collections>(*store);
+  collections = std::make_unique<retrieval::Collections>(*store, &snapshots);
   store->Follow(*collections);
   if (const auto& fallback = settings.retrieval.index_fallback; fallback != "none" && fallback != "words") throw Error(Code::kInvalidArgument, "retrieval.index_fallback: must be 'none' or 'words', not '" + fallback + "'", "retrieval.index_fallback");
   generations.Begin(*store);
@@ -151,6 +151,7 @@ Services::~Services() {
   if (index_delivery) index_delivery->Stop(std::chrono::seconds(5));
   // The store's writer calls its followers; it ends before they do.
   store.reset();
+  snapshots.Finish();
 }
 
 data::ParsedDocument Services::Parse(const Context& ctx, std::string_view bytes, std::string_view media_type) const {

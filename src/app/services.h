@@ -19,6 +19,7 @@
 #include "retrieval/retriever.h"
 #include "retrieval/generations.h"
 #include "retrieval/index_delivery.h"
+#include "retrieval/index_snapshot.h"
 #include "retrieval/vector_stores.h"
 #include "security/accounts.h"
 #include "security/jwt.h"
@@ -30,6 +31,9 @@ namespace tenfold::app {
 
 /// Every table that the store of a data folder has.
 std::vector<data::Table> AllTables();
+
+/// Of a data folder: snapshots of its indexes (retrieval/index_snapshot.h). Whoever changes the store without it leaves what was removed in there until the next start.
+inline constexpr const char* kSnapshotFolder = "index";
 
 /// Holds the data folder against a second process while it lives.
 class HomeLock {
@@ -131,6 +135,7 @@ class Services {
   const std::shared_ptr<models::Embedder> embedder;  ///< of the settings: routes questions and serves /v1/embeddings; null without models
   models::EmbeddingCache embeddings;  ///< in the folder "embeddings"
   retrieval::EmbeddingOwners embedding_owners;
+  retrieval::SnapshotKeeper snapshots;  ///< of what follows, so it outlives them
   retrieval::Generations generations;
   std::unique_ptr<retrieval::Collections> collections;  ///< follows the store, so it outlives it
   std::unique_ptr<retrieval::IndexDelivery> index_delivery;  ///< the same

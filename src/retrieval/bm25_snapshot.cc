@@ -78,7 +78,7 @@ void Bm25Index::Restore(SnapshotReader& from) {
   total_length_ = totals.length;
   rows_ascend_ = totals.rows_ascend != 0;
   bound_slope_ = totals.bound_slope;
-  GrowSlots();
+  if (!terms_.empty()) GrowSlots();
 }
 
 }  // namespace tenfold::retrieval

@@ -86,6 +86,8 @@ void ForEachRow(data::ReadTx& tx, std::string prefix, std::string after, F&& vis
 }  // namespace
 
 struct Collections::Entry {
+  explicit Entry(std::shared_ptr<IndexSnapshot> kept) : snapshot(std::move(kept)) {}
+  const std::shared_ptr<IndexSnapshot> snapshot;         // may be null
   mutable std::shared_mutex mutex;
   Collection row;                                        // guarded by mutex
   std::map<std::string, IndexShard, std::less<>> spaces;  // guarded by mutex
@@ -93,7 +95,10 @@ struct Collections::Entry {
 
   IndexShard& Space(std::string_view name) {
     const auto found = spaces.find(name);
-    return found != spaces.end() ? found->second : spaces.emplace(std::string(name), IndexShard(static_cast<std::size_t>(row.dim), row.metric)).first->second;
+    if (found != spaces.end()) return found->second;
+    IndexShard made(static_cast<std::size_t>(row.dim), row.metric);
+    made.SetSnapshot(snapshot);
+    return spaces.emplace(std::string(name), std::move(made)).first->second;
   }
   void Remove(std::string_view name, std::string_view id) {
     const auto found = spaces.find(name);
@@ -210,7 +215,13 @@ class Collections::Index : public SearchIndex {
   const Metric metric_;
 };
 
-Collections::~Collections() = default;
+Collections::Collections(data::Store& store, SnapshotKeeper* snapshots) : store_(store), snapshot_(snapshots ? snapshots->Open("collections") : nullptr) {
+  if (snapshot_) snapshot_->Attach("collections", [this](SnapshotWriter& to) { return Save(to); });
+}
+
+Collections::~Collections() {
+  if (snapshot_) snapshot_->Detach();
+}
 
 std::shared_ptr<Collections::Entry> Collections::FindEntry(std::string_view name) const {
   const std::shared_lock lock(mutex_);
@@ -297,8 +308,19 @@ std::shared_ptr<SearchIndex> Collections::Open(const Context& ctx, std::string_v
   return std::make_shared<Index>(store_, entry, entry->row);
 }
 
-void Collections::Fill(Entry& entry, data::ReadTx& tx) {
+std::shared_ptr<Collections::Entry> Collections::NewEntry(Collection row) const {
+  auto out = std::make_shared<Entry>(snapshot_);
+  out->row = std::move(row);
+  return out;
+}
+
+void Collections::Clear(Entry& entry) const {
+  if (snapshot_ && !entry.spaces.empty()) snapshot_->Forget();
   entry.spaces.clear();
+}
+
+void Collections::Fill(Entry& entry, data::ReadTx& tx) const {
+  Clear(entry);
   ForEachRow(tx, entry.row.name + "\n", "", [&entry](CollectionRecord&& row) {
     const auto space = std::string(PartsOf(row.key).name_space);
     entry.Space(space).Put(RecordOf(std::move(row)));
@@ -307,19 +329,74 @@ void Collections::Fill(Entry& entry, data::ReadTx& tx) {
 }
 
 void Collections::Load(data::ReadTx& tx) {
+  const std::unique_lock applying(applying_);
   const std::unique_lock lock(mutex_);
-  for (auto& row : tx.Find<Collection>()) {
-    auto entry = std::make_shared<Entry>();
-    entry->row = row;
-    entries_.emplace(row.name, std::move(entry));
-  }
+  for (auto& row : tx.Find<Collection>()) entries_.emplace(row.name, NewEntry(row));
+  std::size_t records = 0;
   for (auto& [name, entry] : entries_) {
     const std::unique_lock entry_lock(entry->mutex);
     Fill(*entry, tx);
+    for (const auto& [space, shard] : entry->spaces) records += shard.records();
   }
+  commit_ = tx.commit();
+  if (snapshot_) snapshot_->Changed(records, 0);
+}
+
+// Snapshots: for each collection its row and its namespaces, all parts one after the other, so that a small one costs no more than its bytes.
+
+std::optional<data::Commit> Collections::Save(SnapshotWriter& to) const {
+  const std::shared_lock applying(applying_);  // nobody else changes an entry
+  const std::shared_lock lock(mutex_);
+  std::size_t spaces = 0;
+  for (const auto& [name, entry] : entries_) spaces += entry->spaces.size();
+  if (spaces == 0) return std::nullopt;
+  to.Begin();
+  to.Put(std::uint64_t{entries_.size()});
+  for (const auto& [name, entry] : entries_) {
+    to.PutText(ToText(ToJson(entry->row)));
+    to.Put(std::uint64_t{entry->spaces.size()});
+    for (const auto& [space, shard] : entry->spaces) {
+      to.PutText(space);
+      for (const auto part : IndexShard::kParts) shard.Save(part, to);
+    }
+  }
+  return commit_;
+}
+
+std::map<std::string, std::shared_ptr<Collections::Entry>, std::less<>> Collections::Read(SnapshotReader& from, const std::shared_ptr<IndexSnapshot>& snapshot) {
+  std::map<std::string, std::shared_ptr<Entry>, std::less<>> out;
+  for (auto entries = from.GetCount(1); entries > 0; --entries) {
+    auto entry = std::make_shared<Entry>(snapshot);
+    entry->row = FromJson<Collection>(ParseJson(from.GetText()), Unknown::kIgnore);
+    SnapshotReader::Check(entry->row.dim >= 0 && entry->row.dim <= kMaxDim, "a collection has no such dimension");
+    for (auto spaces = from.GetCount(1); spaces > 0; --spaces) {
+      auto& shard = entry->Space(from.GetText());
+      SnapshotReader::Check(shard.records() == 0, "a namespace comes twice");
+      for (const auto part : IndexShard::kParts) shard.Restore(part, from);
+      shard.CheckRestored();
+    }
+    const auto name = entry->row.name;
+    out.emplace(name, std::move(entry));
+  }
+  return out;
+}
+
+std::optional<data::Commit> Collections::Restore(data::History& history, data::ReadTx&) {
+  if (!snapshot_) return std::nullopt;
+  return snapshot_->Restore(history, [this](const SnapshotFile& file) {
+    auto section = file.Section(0);
+    auto entries = Read(section, snapshot_);
+    section.Finish();
+    const std::unique_lock applying(applying_);
+    const std::unique_lock lock(mutex_);
+    entries_ = std::move(entries);
+    commit_ = file.header().commit;
+  });
 }
 
 void Collections::Apply(std::span<const data::Change> changes, data::ReadTx& tx) {
+  const std::unique_lock applying(applying_);
+  std::size_t own = 0;
   // Entries are locked from their first change to the end, in one go: no search sees half a batch.
   std::map<std::string, std::pair<std::shared_ptr<Entry>, std::unique_lock<std::shared_mutex>>, std::less<>> open;
   const auto entry_of = [&](std::string_view name) -> Entry* {
@@ -330,6 +407,7 @@ void Collections::Apply(std::span<const data::Change> changes, data::ReadTx& tx)
     return open.emplace(std::string(name), std::pair(std::move(entry), std::move(lock))).first->second.first.get();
   };
   for (const auto& change : changes) {
+    own += change.table == "collections" || change.table == "collection_records";
     if (change.table == "collections") {
       const auto row = tx.Get<Collection>(change.key);
       if (auto* entry = entry_of(change.key)) {
@@ -340,14 +418,13 @@ void Collections::Apply(std::span<const data::Change> changes, data::ReadTx& tx)
           continue;
         }
         entry->is_deleted = true;
-        entry->spaces.clear();
+        Clear(*entry);
         open.erase(open.find(change.key));
         const std::unique_lock lock(mutex_);
         entries_.erase(change.key);
       }
       if (!row) continue;
-      auto made = std::make_shared<Entry>();
-      made->row = *row;
+      auto made = NewEntry(*row);
       const std::unique_lock lock(mutex_);
       entries_[row->name] = std::move(made);
     } else if (change.table == "collection_records") {
@@ -359,6 +436,8 @@ void Collections::Apply(std::span<const data::Change> changes, data::ReadTx& tx)
       else entry->Remove(parts.name_space, parts.id);
     }
   }
+  commit_ = tx.commit();
+  if (snapshot_) snapshot_->Changed(own, changes.size());
 }
 
 }  // namespace tenfold::retrieval

@@ -11,6 +11,7 @@
 
 #include "base/context.h"
 #include "data/store.h"
+#include "retrieval/index_snapshot.h"
 #include "retrieval/search_index.h"
 
 namespace tenfold::retrieval {
@@ -54,8 +55,8 @@ class Collections : public data::Follower {
   static constexpr std::size_t kMaxCollections = 10'000;
   static std::vector<data::Table> Tables() { return {data::TableOf<Collection>(), data::TableOf<CollectionRecord>()}; }
 
-  /// Call store.Follow with it before anything else.
-  explicit Collections(data::Store& store) : store_(store) {}
+  /// Call store.Follow with it before anything else. With `snapshots` all records' indexes are written there together now and then, and restored from there.
+  explicit Collections(data::Store& store, SnapshotKeeper* snapshots = nullptr);
   ~Collections() override;
   /// Fills in owner and created_us. Errors: kAlreadyExists, kInvalidArgument, kPermissionDenied, kResourceExhausted (kMaxCollections).
   Collection Create(const Context& ctx, Collection collection);
@@ -74,6 +75,7 @@ class Collections : public data::Follower {
   static void RemoveRecords(const Context& ctx, data::WriteTx& tx, std::string_view name, std::string_view name_space, std::string_view prefix);
 
   std::string name() const override { return "collections"; }
+  std::optional<data::Commit> Restore(data::History& history, data::ReadTx& tx) override;
   void Load(data::ReadTx& tx) override;
   void Apply(std::span<const data::Change> changes, data::ReadTx& tx) override;
 
@@ -81,9 +83,17 @@ class Collections : public data::Follower {
   struct Entry;
   class Index;
   std::shared_ptr<Entry> FindEntry(std::string_view name) const;
-  static void Fill(Entry& entry, data::ReadTx& tx);  // with the entry's lock held
+  void Fill(Entry& entry, data::ReadTx& tx) const;  // with the entry's lock held
+  /// With the entry's lock held: all its records are taken away.
+  void Clear(Entry& entry) const;
+  std::shared_ptr<Entry> NewEntry(Collection row) const;
+  std::optional<data::Commit> Save(SnapshotWriter& to) const;
+  static std::map<std::string, std::shared_ptr<Entry>, std::less<>> Read(SnapshotReader& from, const std::shared_ptr<IndexSnapshot>& snapshot);
 
   data::Store& store_;
+  const std::shared_ptr<IndexSnapshot> snapshot_;  // may be null
+  mutable std::shared_mutex applying_;             // held while changes are applied, and shared while all is saved
+  data::Commit commit_ = 0;                        // guarded by applying_
   mutable std::shared_mutex mutex_;
   std::map<std::string, std::shared_ptr<Entry>, std::less<>> entries_;  // guarded by mutex_
 };

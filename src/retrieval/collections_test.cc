@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <filesystem>
+#include <set>
 #include <thread>
 
 #include "base/files.h"
@@ -26,7 +27,7 @@ Context As(std::string user, Role role, std::vector<std::string> labels = {}) {
   return Context(std::move(parts));
 }
 
-/// A store in a folder of its own, which can be opened again.
+/// A store in a folder of its own, which can be opened again: each time from the snapshot of what it held.
 struct Place {
   Place() : folder(fs::temp_directory_path() / ("tenfold-collections-" + RandomName())) {
     fs::create_directories(folder);
@@ -39,15 +40,23 @@ struct Place {
   }
   void Reopen() {
     store.reset();
+    if (snapshots) snapshots->Finish();
+    is_restored = fs::exists(snapshot());
+    collections.reset();
+    snapshots = std::make_unique<SnapshotKeeper>(folder / "index", SnapshotKeeper::Options{std::chrono::hours(24), std::chrono::hours(24)});
     store = data::OpenSqliteStore((folder / "store").string(), Collections::Tables());
-    collections = std::make_unique<Collections>(*store);
+    collections = std::make_unique<Collections>(*store, snapshots.get());
     store->Follow(*collections);
+    EXPECT_EQ(fs::exists(snapshot()), is_restored) << "one that cannot be used is removed";
   }
+  fs::path snapshot() const { return folder / "index" / "collections.index"; }
   static std::string RandomName() {
     static int count = 0;
     return std::to_string(::getpid()) + "-" + std::to_string(++count);
   }
   fs::path folder;
+  bool is_restored = false;
+  std::unique_ptr<SnapshotKeeper> snapshots;
   std::unique_ptr<Collections> collections;
   std::unique_ptr<data::Store> store;
 };
@@ -205,5 +214,92 @@ TEST_F(CollectionsTest, RefuseWhatTheyCannotHold) {
 }  // namespace
 
 std::unique_ptr<IndexFixture> MakeEmbeddedFixture(std::string&) { return std::make_unique<EmbeddedFixture>(); }
+
+TEST(Collections, AreOpenedFromOneSnapshotOfAll) {
+  Place place;
+  const auto admin = As("root", Role::kAdmin);
+  for (const auto metric : {Metric::kCosine, Metric::kDot, Metric::kEuclidean})
+    place.collections->Create(admin, {.name = "c" + std::to_string(static_cast<int>(metric)), .dim = 16, .metric = metric, .readers = "public"});
+  const auto record = [](int i) {
+    IndexRecord out{.id = "record-" + std::to_string(i), .group = "group" + std::to_string(i % 7), .access = i % 3 ? std::string(kCollectionReaders) : "user:ana", .text = "word" + std::to_string(i % 13) + " all", .metadata = {{"n", i}}};
+    for (int d = 0; d < 16; ++d) out.vector.push_back(static_cast<float>((i * 31 + d * d * 7) % 23) - 11.5f);
+    return IndexChange{Kind::kPut, std::move(out)};
+  };
+  for (int i = 0; i < 240; ++i) {
+    const auto change = record(i);
+    place.collections->Open(admin, "c" + std::to_string(i % 3))->Write(admin, "tenant" + std::to_string(i % 40), {&change, 1});
+  }
+  const auto told = [&](Collections& collections) {
+    std::string out;
+    for (const auto& one : collections.List(admin)) {
+      const auto index = collections.Open(admin, one.name);
+      out += ToText(ToJson(one)) + "\n";
+      for (const auto& space : index->Namespaces(admin))
+        for (const auto& reader : {admin, As("ana", Role::kAgent, {"public"}), As("bob", Role::kAgent, {"public"})})
+          for (const auto& query : {IndexQuery{.text = "word3 all", .k = 20}, IndexQuery{.vector = record(5).record.vector, .k = 20}, IndexQuery{.k = 5, .filter = ParseFilter(JsonObject{{"n", JsonObject{{"$lt", 100}}}})}}) {
+            if (!query.vector.empty() && one.dim == 0) continue;
+            for (const auto& hit : index->Search(reader, space.name, query).hits) out += space.name + " " + hit.id + " " + hit.group + " " + std::to_string(hit.score) + "\n";
+          }
+    }
+    return out;
+  };
+  const auto loaded = [&] {
+    Collections fresh(*place.store);
+    place.store->Read(admin, [&](data::ReadTx& tx) { fresh.Load(tx); });
+    return told(fresh);
+  };
+  const auto holds = [&](std::string_view text) { return ReadFile(place.snapshot()).find(text) != std::string::npos; };
+  const auto before = told(*place.collections);
+  place.Reopen();
+  EXPECT_TRUE(place.is_restored);
+  EXPECT_EQ(told(*place.collections), before);
+  // Additions leave it, and are caught up with; so are collections that are made and changed.
+  const auto more = record(1000);
+  place.collections->Open(admin, "c1")->Write(admin, "tenant1", {&more, 1});
+  place.collections->Create(admin, {.name = "late", .dim = 0});
+  place.collections->Configure(admin, "c2", [](Collection& one) { one.readers = "user:ana"; });
+  EXPECT_TRUE(fs::exists(place.snapshot()));
+  place.Reopen();
+  EXPECT_TRUE(place.is_restored);
+  EXPECT_EQ(told(*place.collections), loaded());
+  // What is taken away is in no file.
+  EXPECT_TRUE(holds("record-31"));
+  const IndexChange gone{Kind::kDelete, {.id = "record-31"}};
+  place.collections->Open(admin, "c1")->Write(admin, "tenant31", {&gone, 1});
+  EXPECT_FALSE(fs::exists(place.snapshot()));
+  place.Reopen();
+  EXPECT_FALSE(holds("record-31"));
+  place.collections->Delete(admin, "c0");
+  EXPECT_FALSE(fs::exists(place.snapshot()));
+  EXPECT_EQ(told(*place.collections), loaded());
+}
+
+TEST(Collections, TheVectorsOfOneThatIsDeletedAreInNoFile) {
+  Place place;
+  const auto admin = As("root", Role::kAdmin);
+  for (const char* name : {"large", "other"}) {
+    place.collections->Create(admin, {.name = name, .dim = 512});
+    std::vector<IndexChange> changes;
+    for (int i = 0; i < 2200; ++i) {  // more than 4 MB
+      changes.push_back({Kind::kPut, {.id = std::to_string(i), .access = std::string(kCollectionReaders), .vector = std::vector<float>(512, 1.0f)}});
+      changes.back().record.vector[static_cast<std::size_t>(i) % 512] = -3;
+    }
+    for (std::size_t at = 0; at < changes.size(); at += 200) place.collections->Open(admin, name)->Write(admin, "", std::span(changes).subspan(at, 200));
+  }
+  const auto files = [&] {
+    std::set<std::string> out;
+    for (const auto& entry : fs::directory_iterator(place.folder / "index")) out.insert(entry.path().filename().string());
+    return out;
+  };
+  place.Reopen();
+  EXPECT_EQ(files(), (std::set<std::string>{"collections.0.vectors", "collections.1.vectors", "collections.index"}));
+  place.collections->Delete(admin, "large");
+  EXPECT_EQ(files(), std::set<std::string>{"collections.1.vectors"});
+  place.Reopen();
+  EXPECT_EQ(files(), (std::set<std::string>{"collections.1.vectors", "collections.index"}));
+  std::vector<float> query(512, 1.0f);
+  query[77] = -3;
+  EXPECT_EQ(place.collections->Open(admin, "other")->Search(admin, "", {.vector = query, .k = 1}).hits.at(0).id, "1101") << "of equal ones the first by id";
+}
 
 }  // namespace tenfold::retrieval

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <set>
 #include <thread>
 
 #include "base/clock.h"
@@ -91,7 +92,9 @@ Generations::Generations(Parts parts) : parts_(std::move(parts)), first_{kFirstG
 void Generations::SetIndex(Entry& entry) const {
   const auto& row = entry.row;
   if (row.index.empty()) {
-    entry.index = std::make_shared<ChunkIndex>(entry.embedder ? entry.embedder->dim() : 0, row.id, row.language);
+    // A program without models does not embed, but it keeps the vectors that there are, and their snapshot.
+    const auto dim = entry.embedder ? entry.embedder->dim() : static_cast<std::size_t>(row.dim);
+    entry.index = std::make_shared<ChunkIndex>(dim, row.id, row.language, parts_.snapshots ? parts_.snapshots->Open(row.id) : nullptr);
     return;
   }
   const auto dim = static_cast<std::size_t>(row.dim);
@@ -108,11 +111,18 @@ std::vector<std::shared_ptr<EngineIndex>> Generations::Engines() const {
   return out;
 }
 
-void Generations::Load(data::ReadTx& tx) {
+data::Commit Generations::LoadFrom(data::History* history, data::ReadTx& tx) {
+  auto reached = tx.commit();
   auto rows = tx.Find<Generation>();
   const bool is_new = rows.empty();
   if (is_new) rows.push_back(first_);  // Begin() writes it
   const std::lock_guard lock(mutex_);
+  if (parts_.snapshots) {
+    std::set<std::string> ids;
+    for (const auto& row : rows)
+      if (row.index.empty()) ids.insert(row.id);
+    parts_.snapshots->KeepOnly("g", ids);
+  }
   for (const auto& row : rows) {
     auto& embedder = embedders_[row.embedder];
     if (!embedder) embedder = parts_.open_embedder(row.embedder);
@@ -121,10 +131,12 @@ void Generations::Load(data::ReadTx& tx) {
     entry->embedder = embedder;
     if (is_new && embedder) first_.dim = entry->row.dim = static_cast<std::int64_t>(embedder->dim());
     SetIndex(*entry);
-    entry->index->Load(tx);
+    if (const auto kept = history ? entry->index->Restore(*history, tx) : std::nullopt) reached = std::min(reached, *kept);
+    else entry->index->Load(tx);
     entries_[row.id] = entry;
     if (row.state == GenerationState::kLive) live_ = row.id;
   }
+  return reached;
 }
 
 void Generations::Apply(std::span<const data::Change> changes, data::ReadTx& tx) {
@@ -135,7 +147,11 @@ void Generations::Apply(std::span<const data::Change> changes, data::ReadTx& tx)
     const std::lock_guard lock(mutex_);
     if (rows_changed) {
       const auto rows = tx.Find<Generation>();
-      std::erase_if(entries_, [&](const auto& entry) { return std::none_of(rows.begin(), rows.end(), [&](const Generation& row) { return row.id == entry.first; }); });
+      std::erase_if(entries_, [&](const auto& entry) {
+        const bool is_gone = std::none_of(rows.begin(), rows.end(), [&](const Generation& row) { return row.id == entry.first; });
+        if (is_gone && parts_.snapshots) parts_.snapshots->Remove(entry.first);
+        return is_gone;
+      });
       for (const auto& row : rows) {
         auto& entry = entries_[row.id];
         // Replaced, not changed: who holds it reads it without a lock.
@@ -156,13 +172,25 @@ void Generations::Apply(std::span<const data::Change> changes, data::ReadTx& tx)
     }
     for (const auto& [id, entry] : entries_) entries.push_back(entry);
   }
-  for (const auto& entry : entries) entry->index->Apply(changes, tx);
+  for (const auto& entry : entries) {
+    // After Restore some of them have seen a part.
+    const auto unseen = std::partition_point(changes.begin(), changes.end(), [seen = entry->index->commit()](const data::Change& change) { return change.commit <= seen; });
+    if (unseen != changes.end()) entry->index->Apply({unseen, changes.end()}, tx);
+  }
 }
 
 void Generations::Begin(data::Store& store) {
   const auto system = Context::System("generations");
   store.Write(system, [&](data::WriteTx& tx) {
-    if (tx.Count<Generation>() > 0) return;
+    auto rows = tx.Find<Generation>();
+    for (auto& row : rows) {
+      // Of a store from before every generation said so.
+      const auto embedder = embedders_.find(row.embedder);
+      if (row.dim != 0 || embedder == embedders_.end() || !embedder->second) continue;
+      row.dim = static_cast<std::int64_t>(embedder->second->dim());
+      tx.Put(row);
+    }
+    if (!rows.empty()) return;
     CheckEngine(first_);
     if (!first_.index.empty() && first_.dim == 0 && first_.embedder != "none")
       throw Error(Code::kFailedPrecondition, "how many dimensions '" + first_.index + "' needs is known once '" + first_.embedder + "' is open; start this data folder with models the first time", "retrieval.index");

@@ -19,6 +19,7 @@
 #include "retrieval/chunker.h"
 #include "retrieval/document.h"
 #include "retrieval/engine_index.h"
+#include "retrieval/index_snapshot.h"
 #include "retrieval/passages.h"
 #include "workflows/run.h"
 
@@ -109,10 +110,12 @@ class Generations : public data::Follower {
     /// Opens an engine. Errors: those of app::OpenSearchIndex.
     std::function<std::shared_ptr<SearchIndex>(const Context& ctx, const std::string& url, std::size_t dim)> open_engine = {};
     models::EmbeddingCache* cache = nullptr;  ///< of what all of them embed; may be null, must outlive them
+    SnapshotKeeper* snapshots = nullptr;      ///< of the indexes in this program's memory, by their generations' ids; the same
   };
   explicit Generations(Parts parts);
   std::string name() const override { return "generations"; }
-  void Load(data::ReadTx& tx) override;
+  std::optional<data::Commit> Restore(data::History& history, data::ReadTx& tx) override { return LoadFrom(&history, tx); }
+  void Load(data::ReadTx& tx) override { LoadFrom(nullptr, tx); }
   void Apply(std::span<const data::Change> changes, data::ReadTx& tx) override;
 
   /// Writes the first generation into a store that has none; passages of a store older than generations belong to it. After Load. Errors: kInvalidArgument (an engine with another language than
@@ -162,6 +165,8 @@ class Generations : public data::Follower {
     std::shared_ptr<EngineIndex> engine;  ///< the same, or null: this program's memory
   };
   void SetIndex(Entry& entry) const;
+  /// Each from its snapshot if there is a `history` and that can be, else from its rows. Returns the oldest commit that one of them is of.
+  data::Commit LoadFrom(data::History* history, data::ReadTx& tx);
   GenerationTools ToolsOf(const Entry& entry) const;
   std::shared_ptr<Entry> FindEntry(std::string_view id) const;
 

@@ -343,7 +343,7 @@ void IndexShard::Restore(Part part, SnapshotReader& from) {
     case Part::kWords: return parts_->words.Restore(from);
     case Part::kVectors:
       if (from.Get<std::uint64_t>() == 0) return;
-      SnapshotReader::Check(parts_->dim > 0, "there are vectors in an index of words");
+      SnapshotReader::Check(parts_->dim > 0 && parts_->dim <= VectorIndex::kMaxDim, "there are vectors in an index of words");
       parts_->StartVectors();
       return parts_->vectors->Restore(from);
   }

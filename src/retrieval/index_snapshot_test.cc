@@ -260,14 +260,14 @@ TEST(IndexSnapshot, IsNotUsedForARestoredBackup) {
     Program program(folder.path());
     program.is_clean = false;
     program.store->Backup(program.ctx, (folder.path() / "backup.db").string());
-    for (int i = 0; i < 1000; ++i) program.Put(100 + i % 40, i / 40);
+    for (int i = 0; i < 60; ++i) program.Put(100 + i % 40, i / 40);
     program.is_clean = true;
   }
   for (const auto& name : {"store.db", "store.db-wal", "store.db-shm"}) fs::remove(folder.path() / name);
   fs::rename(folder.path() / "backup.db", folder.path() / "store.db");
   {  // as many commits, by a program without snapshots
     const auto store = data::OpenSqliteStore((folder.path() / "store.db").string(), {data::TableOf<Document>(), data::TableOf<Chunk>()});
-    for (int i = 0; i < 1100; ++i)
+    for (int i = 0; i < 80; ++i)
       store->Write(Context::System("test"), [&](data::WriteTx& tx) {
         Document document;
         document.id = "other" + std::to_string(i);
@@ -300,7 +300,7 @@ TEST(IndexSnapshot, ADamagedByteAnywhereIsARebuild) {
     EXPECT_FALSE(fs::exists(file)) << what;
   };
   std::mt19937 random(3);
-  for (int i = 0; i < 160; ++i) {
+  for (int i = 0; i < 120; ++i) {
     // All of the header, the table and the footer now and then; the rest here and there.
     const auto at = i < 48 ? static_cast<std::size_t>(i) : i < 80 ? good.size() - 1 - static_cast<std::size_t>(i - 48) * 3 : random() % good.size();
     auto bad = good;

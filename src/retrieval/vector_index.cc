@@ -45,7 +45,7 @@ std::vector<std::uint32_t> RowsOf(std::span<const std::uint64_t> words, std::siz
 }  // namespace
 
 VectorIndex::VectorIndex(std::size_t dim, Metric metric) : dim_(dim), metric_(metric), rotation_(dim), partitions_(rotation_.padded(), metric), vectors_(dim) {
-  TENFOLD_CHECK(dim >= 1 && dim <= 4096);
+  TENFOLD_CHECK(dim >= 1 && dim <= kMaxDim);
 }
 
 void VectorIndex::Put(std::uint32_t row, std::span<const float> vector) {

@@ -35,7 +35,8 @@ class VectorIndex {
   static constexpr std::size_t kScanAll = VectorPartitions::kScanAll;      ///< rows up to which there is one partition
   static constexpr std::size_t kSplitFrom = VectorPartitions::kSplitFrom;  ///< rows of a partition, beyond which it is split
 
-  /// `dim` is 1..4096.
+  static constexpr std::size_t kMaxDim = 4096;
+  /// `dim` is 1..kMaxDim.
   explicit VectorIndex(std::size_t dim, Metric metric = Metric::kCosine);
   /// Replaces what was in `row`. Under kCosine the vector's direction is kept, its length is not.
   /// Cost: O(dim log dim) for the rotation and the one-bit codes of O(rows / kSplitFrom) centres; now and then a partition is split and its neighbours looked through.
