@@ -47,7 +47,7 @@ class BertEmbedder final : public Embedder {
     encoder_.emplace(tensors, width_, heads);
     const auto vocabulary_text = ReadFile(folder / "vocab.txt", 32u << 20);
     const auto sum = QuickChecksum(std::as_bytes(std::span(vocabulary_text)), tensors.checksum());
-    identity_ = name_ + " " + std::to_string(sum) + (options.precision == Precision::kFloat32 ? " fp32" : options.precision == Precision::kBfloat16 ? " bf16" : " int8") + " heads " + std::to_string(heads) +
+    identity_ = name_ + " " + std::to_string(sum) + " " + std::string(NameOf(options.precision)) + " heads " + std::to_string(heads) +
                 (pooling_ == Pooling::kMean ? " mean " : " first ") + std::to_string(max_tokens_);
     helpers_.emplace("embed", options.threads);
   }

@@ -1,7 +1,9 @@
 #include "models/bert_kernels.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include "models/simd.h"
@@ -20,6 +22,11 @@ constexpr std::size_t kBlockRows = 3;  // 3 rows x 4 registers: 12 of 16; weight
 constexpr std::size_t kPanelRegisters = kPanelColumns / kLanes;
 constexpr float kInputSteps = 255;
 constexpr float kWeightSteps = internal::kByteWeightSteps;
+#ifdef TENFOLD_BYTE_RUNS
+constexpr std::size_t kByteRows = 2;      // 2 rows x 4 registers of sums and 4 of the run: 12 of 16, and the weights of a run are read once for each
+constexpr std::size_t kByteInputs = 512;  // 16 KB of a panel: half the first-level cache, in which it stays while the rows pass
+constexpr std::size_t kByteTile = 48;     // rows whose sums are kept at a time: 6 KB
+#endif
 
 constexpr std::size_t RoundUp(std::size_t n, std::size_t to) { return (n + to - 1) / to * to; }
 
@@ -135,6 +142,25 @@ struct ByteScales {
 };
 
 /// With input = low + scale * byte and weight = step * byte: sum(w * x) = scale * step * sum(bytes) + low * (step * sum(weight bytes)).
+/// Shapes: sums [rows, kPanelColumns], out [rows, columns].
+void WriteBytes(const Ints* sums, std::size_t rows, const ByteScales& scales, const float* bias, float* out, std::size_t out_stride, std::size_t columns) {
+  alignas(64) float start[kPanelColumns] = {};
+  if (bias) std::memcpy(start, bias, columns * sizeof(float));
+  for (std::size_t r = 0; r < rows; ++r, out += out_stride, sums += kPanelRegisters) {
+    Floats result[kPanelRegisters];
+    for (std::size_t j = 0; j < kPanelRegisters; ++j) {
+      const Floats offset = Load(scales.column_sum + j * kLanes) * scales.row_low[r] + Load(start + j * kLanes);
+      result[j] = __builtin_convertvector(sums[j], Floats) * (Load(scales.column_scale + j * kLanes) * scales.row_scale[r]) + offset;
+    }
+    if (columns == kPanelColumns) {
+      std::memcpy(out, result, sizeof result);
+    } else {
+      std::memcpy(out, result, columns * sizeof(float));
+    }
+  }
+}
+
+#ifndef TENFOLD_BYTE_RUNS
 template <std::size_t kRows>
 void MultiplyBlockBytes(const std::uint8_t* in, std::size_t in_stride, const std::int8_t* panel, std::size_t inputs, const ByteScales& scales,
                         const float* bias, float* out, std::size_t out_stride, std::size_t columns) {
@@ -160,64 +186,69 @@ void MultiplyBlockBytes(const std::uint8_t* in, std::size_t in_stride, const std
 #pragma unroll
   for (std::size_t r = 0; r < kRows; ++r)
     for (std::size_t j = 0; j < 2; ++j) sums[r][j] = std::bit_cast<Ints>(v[r][j]);
-#elif defined(__AVX2__) && !defined(__AVX512F__)
-  static_assert(kPanelRegisters == 4);
-  const __m256i ones = _mm256_set1_epi16(1);
-  __m256i v[kRows][4];
-#pragma unroll
-  for (std::size_t r = 0; r < kRows; ++r)
-    for (std::size_t j = 0; j < 4; ++j) v[r][j] = _mm256_setzero_si256();
-#pragma clang loop unroll(disable)
-  for (std::size_t i = 0; i < inputs; i += 4, panel += 4 * kPanelColumns) {
-#pragma unroll
-    for (std::size_t r = 0; r < kRows; ++r) {
-      std::int32_t four = 0;
-      std::memcpy(&four, in + r * in_stride + i, sizeof four);
-      const auto x = _mm256_set1_epi32(four);
-#pragma unroll
-      for (std::size_t j = 0; j < 4; ++j) {
-        const auto pairs = _mm256_maddubs_epi16(x, _mm256_load_si256(reinterpret_cast<const __m256i*>(panel) + j));  // exact: see kByteWeightSteps
-        v[r][j] = _mm256_add_epi32(v[r][j], _mm256_madd_epi16(pairs, ones));
-      }
-      KeepOrder();
-    }
-  }
-#pragma unroll
-  for (std::size_t r = 0; r < kRows; ++r)
-    for (std::size_t j = 0; j < 4; ++j) sums[r][j] = std::bit_cast<Ints>(v[r][j]);
 #else
   alignas(64) std::int32_t plain[kRows * kPanelColumns];
   internal::SumBytes(in, in_stride, kRows, panel, inputs, plain);
   std::memcpy(sums, plain, sizeof plain);
 #endif
-  alignas(64) float start[kPanelColumns] = {};
-  if (bias) std::memcpy(start, bias, columns * sizeof(float));
-#pragma unroll
-  for (std::size_t r = 0; r < kRows; ++r, out += out_stride) {
-    Floats result[kPanelRegisters];
-    for (std::size_t j = 0; j < kPanelRegisters; ++j) {
-      const Floats offset = Load(scales.column_sum + j * kLanes) * scales.row_low[r] + Load(start + j * kLanes);
-      result[j] = __builtin_convertvector(sums[r][j], Floats) * (Load(scales.column_scale + j * kLanes) * scales.row_scale[r]) + offset;
-    }
-    std::memcpy(out, result, columns * sizeof(float));
-  }
+  WriteBytes(sums[0], kRows, scales, bias, out, out_stride, columns);
 }
+#endif
 
-/// Calls work(integral_constant<rows>) for 1..kBlockRows, so that every row count has its own unrolled loop.
+/// Calls work(integral_constant<rows>) for 1..kMost, so that every row count has its own unrolled loop.
 template <class Work, std::size_t... kIndex>
 void WithRows(std::size_t rows, Work&& work, std::index_sequence<kIndex...>) {
   ((rows == kIndex + 1 ? work(std::integral_constant<std::size_t, kIndex + 1>{}) : void()), ...);
 }
 
 /// Calls work(first row, integral_constant<rows>) for blocks of nearly equal size: 16 rows are 8 and 8, which keeps the multipliers busier than 12 and 4.
-template <class Work>
+template <std::size_t kMost = kBlockRows, class Work>
 void ForBlocks(std::size_t rows, Work&& work) {
-  const std::size_t blocks = (rows + kBlockRows - 1) / kBlockRows;
+  const std::size_t blocks = (rows + kMost - 1) / kMost;
   for (std::size_t b = 0; b < blocks; ++b) {
     const std::size_t first = rows * b / blocks, count = rows * (b + 1) / blocks - first;
-    WithRows(count, [&](auto constant) { work(first, constant); }, std::make_index_sequence<kBlockRows>{});
+    WithRows(count, [&](auto constant) { work(first, constant); }, std::make_index_sequence<kMost>{});
   }
 }
+
+#ifdef TENFOLD_BYTE_RUNS
+/// sums += the products of `inputs` bytes, a multiple of kByteRun. Bytes are multiplied in pairs into 16 bits; there a run of 8 inputs is added up, which cannot overflow (see kByteLaneMost), and
+/// only then widened to 32: 3 products of registers instead of 4. Runs of 16 need 5 of 8 and were no faster, as additions then hold the multipliers up, and their weights are coarser.
+template <std::size_t kRows>
+void AddRuns(const std::uint8_t* in, std::size_t in_stride, const std::int8_t* panel, std::size_t inputs, Ints* sums, bool first) {
+  static_assert(kPanelRegisters == 4);
+  constexpr std::size_t kFours = internal::kByteRun / 4;
+  const __m256i ones = _mm256_set1_epi16(1);
+  __m256i v[kRows][4];
+#pragma unroll
+  for (std::size_t r = 0; r < kRows; ++r)
+    for (std::size_t j = 0; j < 4; ++j) v[r][j] = first ? _mm256_setzero_si256() : std::bit_cast<__m256i>(sums[r * 4 + j]);
+#pragma clang loop unroll(disable)
+  for (std::size_t i = 0; i < inputs; i += internal::kByteRun, panel += internal::kByteRun * kPanelColumns) {
+#pragma unroll
+    for (std::size_t r = 0; r < kRows; ++r) {
+      __m256i run[4];
+#pragma unroll
+      for (std::size_t f = 0; f < kFours; ++f) {
+        std::int32_t four = 0;
+        std::memcpy(&four, in + r * in_stride + i + 4 * f, sizeof four);
+        const auto x = _mm256_set1_epi32(four);
+#pragma unroll
+        for (std::size_t j = 0; j < 4; ++j) {
+          const auto pairs = _mm256_maddubs_epi16(x, _mm256_load_si256(reinterpret_cast<const __m256i*>(panel) + 4 * f + j));
+          run[j] = f ? _mm256_add_epi16(run[j], pairs) : pairs;
+        }
+        KeepOrder();
+      }
+#pragma unroll
+      for (std::size_t j = 0; j < 4; ++j) v[r][j] = _mm256_add_epi32(v[r][j], _mm256_madd_epi16(run[j], ones));
+    }
+  }
+#pragma unroll
+  for (std::size_t r = 0; r < kRows; ++r)
+    for (std::size_t j = 0; j < 4; ++j) sums[r * 4 + j] = std::bit_cast<Ints>(v[r][j]);
+}
+#endif
 
 void ToHalves(const float* in, std::size_t count, std::uint16_t* out) {
   std::size_t i = 0;
@@ -226,6 +257,75 @@ void ToHalves(const float* in, std::size_t count, std::uint16_t* out) {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i), std::bit_cast<__m256i>(_mm512_cvtneps_pbh(_mm512_loadu_ps(in + i))));
 #endif
   for (; i < count; ++i) out[i] = ToBfloat16(in[i]);
+}
+
+#ifdef TENFOLD_BYTE_RUNS
+/// Calls work(indices of weights) for each set that meets in one sum of 16 bits: inputs 0, 1, 4, 5, 8, … of a run in one, the others in the other.
+template <class Work>
+void ForLanes(std::size_t inputs, Work&& work) {
+  for (std::size_t run = 0; run < inputs; run += internal::kByteRun)
+    for (std::size_t half = 0; half < 4; half += 2) {
+      std::array<std::size_t, internal::kByteRun / 2> lane;
+      for (std::size_t i = 0; i < lane.size(); ++i) lane[i] = run + i / 2 * 4 + half + i % 2;
+      work(lane);
+    }
+}
+
+/// A step so large that no lane passes kByteLaneMost would be set by the output's one heaviest lane, and round all others too coarsely. So the step with the least squared error is taken: a
+/// twelfth of its square for each weight rounded, and what a lane has too much, spread over half of its weights.
+float ChooseStep(std::span<const float> weights, float largest) {
+  std::vector<float> lanes;  // sums of one sign
+  float most = 0;
+  ForLanes(weights.size(), [&](const auto& lane) {
+    float above = 0, below = 0;
+    for (const auto i : lane) (weights[i] > 0 ? above : below) += std::abs(weights[i]);
+    lanes.insert(lanes.end(), {above, below});
+    most = std::max({most, above, below});
+  });
+  const float safe = std::max(largest / kWeightSteps, most / internal::kByteLaneMost);
+  float best = safe, least = std::numeric_limits<float>::max();
+  for (float step = safe; step > safe / 4; step *= 0.95f) {
+    float error = static_cast<float>(weights.size()) * step * step / 12;
+    for (const float sum : lanes)
+      if (const float excess = sum - step * internal::kByteLaneMost; excess > 0) error += excess * excess / (internal::kByteRun / 4);
+    if (error < least) least = error, best = step;
+  }
+  return best;
+}
+
+/// Takes from the weights of each sign, the one that was rounded up most first, until their sum is within kByteLaneMost.
+void KeepLanesWithin(std::span<const float> weights, float step, std::span<std::int8_t> bytes) {
+  ForLanes(weights.size(), [&](const auto& lane) {
+    for (const int sign : {1, -1}) {
+      int sum = 0;
+      for (const auto i : lane) sum += std::max(0, sign * bytes[i]);
+      for (; sum > internal::kByteLaneMost; --sum) {
+        auto worst = lane[0];
+        float highest = -1e30f;
+        for (const auto i : lane)
+          if (const float up = static_cast<float>(sign) * (static_cast<float>(bytes[i]) - weights[i] / step); sign * bytes[i] > 0 && up > highest) highest = up, worst = i;
+        bytes[worst] = static_cast<std::int8_t>(bytes[worst] - sign);
+      }
+    }
+  });
+}
+#endif
+
+/// One output's weights as bytes; returns what a step is worth. Their number is a multiple of kByteRun.
+float QuantiseWeights(std::span<const float> weights, std::span<std::int8_t> bytes) {
+  float largest = 0;
+  for (const float w : weights) largest = std::max(largest, std::abs(w));
+  if (!(largest > 0)) return std::fill(bytes.begin(), bytes.end(), std::int8_t{0}), 1.0f;
+#ifdef TENFOLD_BYTE_RUNS
+  const float step = ChooseStep(weights, largest);
+#else
+  const float step = largest / kWeightSteps;
+#endif
+  for (std::size_t i = 0; i < weights.size(); ++i) bytes[i] = static_cast<std::int8_t>(std::clamp(std::lround(weights[i] / step), -std::lround(kWeightSteps), std::lround(kWeightSteps)));
+#ifdef TENFOLD_BYTE_RUNS
+  KeepLanesWithin(weights, step, bytes);
+#endif
+  return step;
 }
 
 Precision Supported(Precision precision) {
@@ -259,12 +359,21 @@ Precision FastestPrecision() {
 #endif
 }
 
+std::string_view NameOf(Precision precision) {
+  switch (precision) {
+    case Precision::kFloat32: return "fp32";
+    case Precision::kBfloat16: return "bf16";
+    case Precision::kInt8: return internal::kByteLaneMost ? "int8 runs" : "int8";
+  }
+  return "";
+}
+
 PackedMatrix::PackedMatrix(const float* weights, std::size_t outputs, std::size_t inputs, std::size_t output_stride, std::size_t input_stride,
                            Precision precision)
     : outputs_(outputs), inputs_(inputs), precision_(Supported(precision)) {
   const std::size_t columns = RoundUp(outputs, kPanelColumns);
   const std::size_t group = precision_ == Precision::kInt8 ? 4 : precision_ == Precision::kBfloat16 ? 2 : 1;  // inputs side by side
-  const std::size_t padded = RoundUp(inputs, group);
+  const std::size_t padded = RoundUp(inputs, precision_ == Precision::kInt8 ? internal::kByteRun : group);
   if (precision_ == Precision::kFloat32) floats_ = AlignedBuffer<float>(columns * padded);
   if (precision_ == Precision::kBfloat16) halves_ = AlignedBuffer<std::uint16_t>(columns * padded);
   if (precision_ == Precision::kInt8) {
@@ -272,20 +381,19 @@ PackedMatrix::PackedMatrix(const float* weights, std::size_t outputs, std::size_
     scales_.assign(columns, 0);
     sums_.assign(columns, 0);
   }
+  std::vector<float> row(padded);
+  std::vector<std::int8_t> bytes(padded);
   for (std::size_t o = 0; o < columns; ++o) {
-    const auto weight = [&](std::size_t i) { return o < outputs && i < inputs ? weights[o * output_stride + i * input_stride] : 0.0f; };
-    float largest = 0;
-    for (std::size_t i = 0; precision_ == Precision::kInt8 && i < inputs; ++i) largest = std::max(largest, std::abs(weight(i)));
-    const float step = largest > 0 ? largest / kWeightSteps : 1;
+    for (std::size_t i = 0; i < inputs; ++i) row[i] = o < outputs ? weights[o * output_stride + i * input_stride] : 0.0f;
+    const float step = precision_ == Precision::kInt8 ? QuantiseWeights(row, bytes) : 0;
     std::int32_t sum = 0;
     for (std::size_t i = 0; i < padded; ++i) {
       const std::size_t at = (o / kPanelColumns * padded + i / group * group) * kPanelColumns + o % kPanelColumns * group + i % group;
-      if (precision_ == Precision::kFloat32) floats_.data()[at] = weight(i);
-      if (precision_ == Precision::kBfloat16) halves_.data()[at] = ToBfloat16(weight(i));
+      if (precision_ == Precision::kFloat32) floats_.data()[at] = row[i];
+      if (precision_ == Precision::kBfloat16) halves_.data()[at] = ToBfloat16(row[i]);
       if (precision_ != Precision::kInt8) continue;
-      const auto byte = static_cast<std::int8_t>(std::lround(weight(i) / step));
-      sum += byte;
-      bytes_.data()[at] = byte;
+      sum += bytes[i];
+      bytes_.data()[at] = bytes[i];
     }
     if (precision_ != Precision::kInt8) continue;
     scales_[o] = step;
@@ -318,7 +426,7 @@ void Inputs::QuantiseRow(const float* in, std::size_t row, float low, float high
     std::memcpy(out + i, &bytes, sizeof bytes);
   }
   for (; i < width_; ++i) out[i] = static_cast<std::uint8_t>((in[i] - low) * inverse + 0.5f);
-  for (; i < RoundUp(width_, 4); ++i) out[i] = 0;
+  for (; i < RoundUp(width_, internal::kByteRun); ++i) out[i] = 0;
 }
 
 void Inputs::Assign(const float* in, std::size_t rows, std::size_t width, std::size_t stride, Precision precision) {
@@ -376,7 +484,30 @@ void Inputs::AssignGelu(float* in, std::size_t rows, std::size_t width, Precisio
   }
 }
 
+#ifdef TENFOLD_BYTE_RUNS
+void MultiplyBytes(const Inputs& in, const PackedMatrix& weights, const float* bias, float* out, std::size_t out_stride) {
+  const std::size_t inputs = RoundUp(weights.inputs_, internal::kByteRun), panel_bytes = inputs * kPanelColumns, panels = RoundUp(weights.outputs_, kPanelColumns) / kPanelColumns;
+  Ints sums[kByteTile * kPanelRegisters];
+  for (std::size_t p = 0; p < panels; ++p) {
+    const std::int8_t* const panel = weights.bytes_.data() + p * panel_bytes;
+    const std::size_t first = p * kPanelColumns;
+    for (std::size_t tile = 0; tile < in.rows_; tile += kByteTile) {
+      const std::size_t rows = std::min(kByteTile, in.rows_ - tile);
+      for (std::size_t i = 0; i < inputs; i += kByteInputs)
+        ForBlocks<kByteRows>(rows, [&](std::size_t row, auto count) {
+          AddRuns<decltype(count)::value>(in.bytes_.data() + (tile + row) * in.stride_ + i, in.stride_, panel + i * kPanelColumns, std::min(kByteInputs, inputs - i), sums + row * kPanelRegisters, i == 0);
+        });
+      WriteBytes(sums, rows, {in.scales_.data() + tile, in.lows_.data() + tile, weights.scales_.data() + first, weights.sums_.data() + first}, bias ? bias + first : nullptr,
+                 out + tile * out_stride + first, out_stride, std::min(kPanelColumns, weights.outputs_ - first));
+    }
+  }
+}
+#endif
+
 void Multiply(const Inputs& in, const PackedMatrix& weights, const float* bias, float* out, std::size_t out_stride) {
+#ifdef TENFOLD_BYTE_RUNS
+  if (weights.precision_ == Precision::kInt8) return MultiplyBytes(in, weights, bias, out, out_stride);
+#endif
   // Panel outside, rows inside: a panel (12 to 192 KB) stays in the second-level cache while all rows pass it.
   for (std::size_t first = 0; first < weights.outputs_; first += kPanelColumns) {
     const std::size_t columns = std::min(kPanelColumns, weights.outputs_ - first);
@@ -384,12 +515,14 @@ void Multiply(const Inputs& in, const PackedMatrix& weights, const float* bias, 
     ForBlocks(in.rows_, [&](std::size_t row, auto count) {
       constexpr std::size_t kRows = decltype(count)::value;
       float* to = out + row * out_stride + first;
+#ifndef TENFOLD_BYTE_RUNS
       if (weights.precision_ == Precision::kInt8) {
         const std::size_t inputs = RoundUp(weights.inputs_, 4);
         const ByteScales scales{in.scales_.data() + row, in.lows_.data() + row, weights.scales_.data() + first, weights.sums_.data() + first};
         return MultiplyBlockBytes<kRows>(in.bytes_.data() + row * in.stride_, in.stride_, weights.bytes_.data() + first * inputs, inputs, scales, panel_bias,
                                          to, out_stride, columns);
       }
+#endif
 #ifdef __AVX512BF16__
       if (weights.precision_ == Precision::kBfloat16) {
         const std::size_t inputs = RoundUp(weights.inputs_, 2);

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string_view>
 #include <vector>
 
 namespace tenfold::models {
@@ -12,10 +13,12 @@ namespace tenfold::models {
 enum class Precision : std::uint8_t {
   kFloat32,
   kBfloat16,  ///< rounded to bfloat16: half the bytes, twice the products per cycle where the CPU has AVX512-BF16; elsewhere kFloat32
-  kInt8,      ///< bytes: weights with a scale per output, inputs with a scale and an offset per row; four times the products where it has AVX512-VNNI. With AVX2 alone weights have seven bits
+  kInt8,      ///< bytes: weights with a scale per output, inputs with a scale and an offset per row; four times the products where it has AVX512-VNNI, two and a half times with AVX2
 };
 /// What this build multiplies fastest in, at a loss too small to matter: kInt8 loses below 0.5 % of nDCG@10 (embed_bench, Cranfield).
 Precision FastestPrecision();
+/// "fp32", "bf16" or "int8"; "int8 runs" where weights are rounded for TENFOLD_BYTE_RUNS: other bytes, so other vectors (cosine above 0.99 with those of fp32 all the same).
+std::string_view NameOf(Precision precision);
 
 /// Columns computed together; the packed width.
 inline constexpr std::size_t kPanelColumns = 32;
@@ -41,12 +44,21 @@ class AlignedBuffer {
   std::size_t size_ = 0;
 };
 
+/// AVX2 without AVX-512 multiplies bytes in runs, see internal::kByteRun.
+#if defined(__AVX2__) && !defined(__AVX512F__)
+#define TENFOLD_BYTE_RUNS 1
+#endif
+
 namespace internal {
-/// A weight is -kByteWeightSteps..kByteWeightSteps. AVX2 without VNNI adds two products of bytes in 16 bits: 2 x 255 x 64 = 32,640 fits, 2 x 255 x 127 does not.
-#if defined(__AVX2__) && !defined(__AVX512VNNI__)
-inline constexpr int kByteWeightSteps = 64;
+inline constexpr int kByteWeightSteps = 127;  ///< a weight is -127..127
+/// AVX2 has no product of bytes with sums of 32 bits; it adds two products in 16. A run of inputs is added up there before the sums are widened. Four weights meet in one such sum; those
+/// of one sign add up to kByteLaneMost at most, so that no inputs overflow it: 255 x 128 = 32,640. Elsewhere there is no such limit (0).
+#ifdef TENFOLD_BYTE_RUNS
+inline constexpr std::size_t kByteRun = 8;
+inline constexpr int kByteLaneMost = 128;
 #else
-inline constexpr int kByteWeightSteps = 127;
+inline constexpr std::size_t kByteRun = 4;
+inline constexpr int kByteLaneMost = 0;
 #endif
 }  // namespace internal
 
@@ -64,6 +76,7 @@ class PackedMatrix {
 
  private:
   friend void Multiply(const Inputs& in, const PackedMatrix& weights, const float* bias, float* out, std::size_t out_stride);
+  friend void MultiplyBytes(const Inputs& in, const PackedMatrix& weights, const float* bias, float* out, std::size_t out_stride);
   std::size_t outputs_ = 0, inputs_ = 0;
   Precision precision_ = Precision::kFloat32;
   AlignedBuffer<float> floats_;
@@ -83,6 +96,7 @@ class Inputs {
 
  private:
   friend void Multiply(const Inputs& in, const PackedMatrix& weights, const float* bias, float* out, std::size_t out_stride);
+  friend void MultiplyBytes(const Inputs& in, const PackedMatrix& weights, const float* bias, float* out, std::size_t out_stride);
   void Prepare(std::size_t rows, std::size_t width, Precision precision);
   void QuantiseRow(const float* in, std::size_t row, float low, float high);
   std::size_t rows_ = 0, width_ = 0, stride_ = 0;

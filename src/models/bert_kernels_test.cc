@@ -50,12 +50,14 @@ TEST(BertKernels, ProductsEqualTheirDefinitionInEveryPrecision) {
 /// The plain sums are what a CPU without byte products uses; Multiply must give the very sums they give.
 TEST(BertKernels, ByteSumsAreExact) {
   constexpr std::size_t kInputs = 384, kRows = 5;
-  constexpr int kMost = internal::kByteWeightSteps;
   std::vector<float> in(kRows * kInputs), weights(kPanelColumns * kInputs);
   std::mt19937 random(4);
-  for (std::size_t i = 0; i < in.size(); ++i)
-    in[i] = static_cast<float>(i % kInputs == 2 ? 0u : i % kInputs < 4 ? 255u : random() % 256);  // scale 1, offset 0
-  for (std::size_t i = 0; i < weights.size(); ++i) weights[i] = static_cast<float>(i % kInputs <= 1 ? kMost : static_cast<int>(random() % (2 * kMost + 1)) - kMost);  // step 1
+  for (std::size_t i = 0; i < in.size(); ++i) in[i] = static_cast<float>(i % kInputs == 2 ? 0u : i % kInputs < 32 ? 255u : random() % 256);  // scale 1, offset 0
+  // Step 1: the largest weight is 127. The first run adds up to 255 x 128 in 16 bits, the second to 255 x -128, the most there may be; the others to less.
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    const std::size_t at = i % kInputs, lane = at % 4;
+    weights[i] = static_cast<float>(at >= 32 ? static_cast<int>(random() % 25) - 12 : lane > 1 ? 0 : (at < 16 ? 1 : -1) * (at % 16 == 0 ? 127 : at % 16 == 1 ? 1 : 0));
+  }
   Inputs prepared;
   prepared.Assign(in.data(), kRows, kInputs, kInputs, Precision::kInt8);
   std::vector<float> out(kRows * kPanelColumns);
@@ -73,6 +75,20 @@ TEST(BertKernels, ByteSumsAreExact) {
       EXPECT_EQ(plain[r * kPanelColumns + c], sum);
       EXPECT_EQ(out[r * kPanelColumns + c], static_cast<float>(sum));
     }
+}
+
+TEST(BertKernels, WeightsOfOneSignDoNotOverflow) {
+  constexpr std::size_t kInputs = 400;
+  std::vector<float> in(kInputs);
+  for (std::size_t i = 0; i < kInputs; ++i) in[i] = i == 7 ? 0.0f : 1.0f;
+  for (const float sign : {1.0f, -1.0f}) {
+    const std::vector<float> weights(kInputs * 3, sign);
+    Inputs prepared;
+    prepared.Assign(in.data(), 1, kInputs, kInputs, Precision::kInt8);
+    std::vector<float> out(3);
+    Multiply(prepared, PackedMatrix(weights.data(), 3, kInputs, kInputs, 1, Precision::kInt8), nullptr, out.data(), 3);
+    for (const float x : out) EXPECT_NEAR(x, sign * (kInputs - 1), 0.5f);
+  }
 }
 
 TEST(BertKernels, AConstantRowAndZeroWeightsAreNoDivisionByZero) {
