@@ -111,9 +111,11 @@ class Checkpoints {
   Checkpoints(const Checkpoints&) = delete;
   Checkpoints& operator=(const Checkpoints&) = delete;
 
-  /// `pages` are in the log after a commit.
+  /// `pages` are in the log after a commit. It is moved each time so many have come: pages that change again and again are written, and the disk waited for, once for them.
   void Notice(int pages) {
-    if (pages < kPages) return;
+    if (pages < noticed_) noticed_ = 0;  // it has begun anew
+    if (pages < noticed_ + kPages) return;
+    noticed_ = pages;
     {
       const std::lock_guard lock(mutex_);
       due_ = true;
@@ -142,7 +144,7 @@ class Checkpoints {
   std::mutex at_work_;
   std::mutex mutex_;
   std::condition_variable wanted_;
-  int again_at_ = kLongPages;  // writer's thread only
+  int noticed_ = 0, again_at_ = kLongPages;  // writer's thread only
   bool due_ = false, stopping_ = false;
   std::thread thread_;
 };

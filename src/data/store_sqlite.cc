@@ -238,6 +238,13 @@ class SqliteStore : public Store {
       db_.Query("SELECT name FROM pragma_table_info('" + table.name + "')", {}, [&](sqlite3_stmt* s) { present.push_back(std::get<std::string>(ColumnValue(s, 0))); });
       for (const auto& column : table.columns)
         if (std::find(present.begin(), present.end(), column.name) == present.end()) db_.Run("ALTER TABLE " + QuoteSql(table.name) + " ADD COLUMN " + QuoteSql(column.name));
+      std::vector<std::string> unused;  // what no table of this program asks for is not kept up to date for nobody
+      const Value name = table.name;
+      db_.Query("SELECT name FROM sqlite_master WHERE type='index' AND sql IS NOT NULL AND tbl_name=?", {&name, 1}, [&](sqlite3_stmt* s) {
+        auto index = std::get<std::string>(ColumnValue(s, 0));
+        if (std::none_of(table.indexes.begin(), table.indexes.end(), [&](const auto& field) { return index == table.name + "_" + field; })) unused.push_back(std::move(index));
+      });
+      for (const auto& index : unused) db_.Run("DROP INDEX " + QuoteSql(index));
       for (const auto& field : table.indexes)
         db_.Run("CREATE INDEX IF NOT EXISTS " + QuoteSql(table.name + "_" + field) + " ON " + QuoteSql(table.name) + "(" + QuoteSql(field) + ")");
     }
@@ -313,7 +320,7 @@ class SqliteStore : public Store {
     writer_.set_keep_rows(!followers_.empty());
     try {
       db_.Execute("BEGIN IMMEDIATE");
-      for (auto* job : batch) RunJob(*job, out);
+      for (auto* job : batch) RunJob(*job, batch.size() == 1, out);
       const Value number = static_cast<std::int64_t>(out.commit);
       db_.Execute("UPDATE tenfold_meta SET value=? WHERE name='commit'", {&number, 1});
       if (out.commit / 4096 != commit_.load() / 4096 && out.commit > kChangesKept) {
@@ -334,15 +341,17 @@ class SqliteStore : public Store {
     return out;
   }
 
-  void RunJob(Job& job, WrittenBatch& out) {
-    db_.Execute("SAVEPOINT job");
+  /// One that is `alone` in its transaction needs no savepoint: for that SQLite would keep every page it changes as it was.
+  void RunJob(Job& job, bool alone, WrittenBatch& out) {
+    if (!alone) db_.Execute("SAVEPOINT job");
     writer_.ClearPending();
     try {
       WriteTx tx(writer_, out.commit);
       (*job.work)(tx);
-      db_.Execute("RELEASE job");
+      if (!alone) db_.Execute("RELEASE job");
     } catch (...) {
       job.error = std::current_exception();
+      if (alone) throw;
       db_.Execute("ROLLBACK TO job");
       db_.Execute("RELEASE job");
       return;

@@ -83,7 +83,7 @@ struct LineageEdge {
   std::string run;
 };
 TENFOLD_DESCRIBE(LineageEdge, (id), (from_id), (to_id), (kind), (run))
-TENFOLD_TABLE(LineageEdge, "lineage", id, {"to_id", "from_id"}, {{"documents", "to_id"}})
+TENFOLD_TABLE(LineageEdge, "lineage", id, {"to_id"}, {{"documents", "to_id"}})
 
 struct IngestRequest {
   std::string url = {};

@@ -184,6 +184,10 @@ void Sync::Begin() {
   }
   store_.Read(system_, [&](data::ReadTx& tx) {
     for (auto& one : tx.Find<ProblemId>(data::Where("source", source_id_))) problem_ids_.insert(std::move(one.id));
+    auto any = data::Where("source", source_id_);
+    any.order = "source";  // by the index alone
+    any.limit = 1;
+    has_documents_ = !tx.Find<DocumentHead>(any).empty();
   });
   pool_ = std::make_unique<ThreadPool>("parse", std::max<std::size_t>(1, options_.parse_threads), 3 * kMaxBatch);
 }

@@ -98,6 +98,7 @@ class Sync {
   std::optional<ChunkOptions> chunk_options_;  // if the source asks for its own
   std::string chunk_mark_;  // added to fingerprints, so that another chunking makes every document differ
   bool made_source_ = false;
+  bool has_documents_ = false;  // false: what is listed is new, nobody need look
   bool resumed_ = false;  // after a kill or a rest
   SyncState state_;
   IngestReport report_;

@@ -183,6 +183,7 @@ void Sync::Commit(std::unique_ptr<Batch> batch, bool last) {
   batch->held = options_.originals->Keep(system_, bytes);
   while (committing_.size() >= kCommitsAtOnce) SettleOne();
   ++state_.batches;
+  has_documents_ = true;
   batch->last = last && !listed_all_;
   if (batch->last) {
     state_.page = next_page_;
@@ -191,10 +192,11 @@ void Sync::Commit(std::unique_ptr<Batch> batch, bool last) {
   batch->state = StateNow();
   auto& on = *committing_.emplace_back(std::move(batch));
   on.write = store_.BeginWrite(system_, [this, &on](data::WriteTx& tx) { WriteBatch(tx, on); });
-  // A batch is as large as a second allows: what is not committed is done again after a kill.
+  // A batch is as large as a second allows: what is not committed is done again after a kill. One that takes an eighth of it costs little beside what it holds, and is
+  // soon handed on to who waits for it.
   const auto now = ctx_.clock().Now();
   const auto took = now - batch_begun_;
-  if (took < kSlowBatch / 4) batch_limit_ = std::min(kMaxBatch, batch_limit_ * 2);
+  if (took < kSlowBatch / 8) batch_limit_ = std::min(kMaxBatch, batch_limit_ * 2);
   else if (took > kSlowBatch) batch_limit_ = std::max<std::size_t>(1, batch_limit_ / 2);
   batch_begun_ = now;
 }

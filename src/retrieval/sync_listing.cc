@@ -102,7 +102,7 @@ void Sync::DecideOne(data::ReadTx& tx, data::SourceItem item, Named named) {
   const auto id = DocumentIdOf(source_id_, item.path);
   if (!IsUtf8(item.path) || item.path.size() > kMaxPathBytes)
     item.problem = "its name is not UTF-8, or longer than " + std::to_string(kMaxPathBytes) + " bytes";
-  auto head = tx.Get<DocumentHead>(id);
+  auto head = has_documents_ ? tx.Get<DocumentHead>(id) : std::nullopt;
   const bool had_problem = problem_ids_.contains(id);
   if (item.removed) {
     ++done_;
