@@ -14,8 +14,6 @@ namespace {
 constexpr std::size_t kRerankFactor = 10, kMinRerank = 100, kExactFactor = 2, kMinExact = 16;
 constexpr double kScanFactor = 40;
 constexpr std::size_t kScanFloor = 4096, kScanPerResult = 64;
-// Up to so many allowed rows are looked at one by one.
-constexpr std::size_t kFew = 384;
 // So many one-bit codes, side by side in blocks, are scanned in the time in which the four-bit code of one row anywhere is read: if no more rows are allowed than that makes,
 // their four-bit codes are read instead. So a filter never makes a search slower.
 constexpr std::size_t kScannedPerFine = 3;
@@ -44,7 +42,7 @@ std::vector<std::uint32_t> RowsOf(std::span<const std::uint64_t> words, std::siz
 
 }  // namespace
 
-VectorIndex::VectorIndex(std::size_t dim, Metric metric) : dim_(dim), metric_(metric), rotation_(dim), partitions_(rotation_.padded(), metric), vectors_(dim) {
+VectorIndex::VectorIndex(std::size_t dim, Metric metric) : dim_(dim), metric_(metric), vectors_(dim) {
   TENFOLD_CHECK(dim >= 1 && dim <= kMaxDim);
 }
 
@@ -56,17 +54,24 @@ void VectorIndex::Put(std::uint32_t row, std::span<const float> vector) {
   vectors_.Put(row, vector);
   present_.Set(row);
   ++size_;
+  if (codes_) return Encode(row);
+  if (size_ <= kFew) return;
+  codes_ = std::make_unique<Codes>(dim_, metric_);
+  present_.ForEach([&](std::uint32_t one) { Encode(one); });
+}
+
+void VectorIndex::Encode(std::uint32_t row) {
   thread_local std::vector<float> rotated;
-  rotated.resize(rotation_.padded());
-  rotation_.Apply(vector, rotated);
-  partitions_.Put(row, rotated, [&](std::uint32_t one, std::span<float> out) { rotation_.Apply(Get(one), out); });
+  rotated.resize(codes_->rotation.padded());
+  codes_->rotation.Apply(Get(row), rotated);
+  codes_->partitions.Put(row, rotated, [&](std::uint32_t one, std::span<float> out) { codes_->rotation.Apply(Get(one), out); });
 }
 
 void VectorIndex::Remove(std::uint32_t row) {
   if (!present_.Test(row)) return;
   present_.Clear(row);
   --size_;
-  partitions_.Remove(row);
+  if (codes_) codes_->partitions.Remove(row);
   vectors_.Clear(row);
 }
 
@@ -97,16 +102,16 @@ std::vector<Hit> VectorIndex::SearchRows(std::span<const std::uint32_t> rows, st
 std::vector<std::uint32_t> VectorIndex::Candidates(std::span<const float> query, std::span<const std::uint64_t> allowed, std::size_t allowed_rows, std::size_t k, VectorEffort effort, VectorWork& work) const {
   thread_local VectorPartitions::Query codes;
   thread_local std::vector<float> rotated;
-  rotated.resize(rotation_.padded());
-  rotation_.Apply(query, rotated);
+  rotated.resize(codes_->rotation.padded());
+  codes_->rotation.Apply(query, rotated);
   codes.Build(rotated);
   const auto keep = std::min(allowed_rows, std::max(k * kExactFactor, kMinExact));
   auto scan = effort.scan;
   if (!scan) scan = std::max({kScanFloor, static_cast<std::size_t>(kScanFactor * std::sqrt(static_cast<double>(size_))), kScanPerResult * k}) * (allowed_rows < size_ ? kOfSix : 6) / 6;
   work.reranked = allowed_rows;
-  if (allowed_rows <= std::max(kFew, scan / kScannedPerFine)) return partitions_.Best(codes, RowsOf(allowed, allowed_rows), keep);
+  if (allowed_rows <= std::max(kFew, scan / kScannedPerFine)) return codes_->partitions.Best(codes, RowsOf(allowed, allowed_rows), keep);
   const auto rerank = std::min(allowed_rows, std::max(keep, effort.rerank ? effort.rerank : std::max(kMinRerank, k * kRerankFactor)));
-  return partitions_.Search(codes, allowed_rows == size_ ? std::span<const std::uint64_t>() : allowed, {scan, rerank, keep}, work.scanned, work.reranked);
+  return codes_->partitions.Search(codes, allowed_rows == size_ ? std::span<const std::uint64_t>() : allowed, {scan, rerank, keep}, work.scanned, work.reranked);
 }
 
 std::vector<Hit> VectorIndex::Search(std::span<const float> query, const Bitmap& filter, std::size_t k, VectorEffort effort, VectorWork* work) const {

@@ -88,7 +88,8 @@ void VectorIndex::Save(SnapshotWriter& to) const {
   to.Put(std::uint64_t{dim_});
   to.Put(std::uint64_t{size_});
   to.PutArray(present_.all_words());
-  partitions_.Save(to, present_);
+  to.Put(std::uint64_t{codes_ != nullptr});
+  if (codes_) codes_->partitions.Save(to, present_);
   vectors_.Save(to);
 }
 
@@ -99,7 +100,10 @@ void VectorIndex::Restore(SnapshotReader& from) {
   from.GetArray(present);
   present_ = Bitmap(std::move(present));
   SnapshotReader::Check(present_.count() == size_, "there are not as many vectors as rows that have one");
-  partitions_.Restore(from);
+  const auto has_codes = from.Get<std::uint64_t>();
+  SnapshotReader::Check(has_codes == 1 || (has_codes == 0 && size_ <= kFew), "so many vectors have codes");
+  codes_ = has_codes ? std::make_unique<Codes>(dim_, metric_) : nullptr;
+  if (codes_) codes_->partitions.Restore(from);
   vectors_.Restore(from);
 }
 
