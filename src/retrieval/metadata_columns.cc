@@ -54,8 +54,10 @@ void MetadataColumns::Put(std::uint32_t row, const JsonObject& metadata) {
 }
 
 void MetadataColumns::Remove(std::uint32_t row) {
-  if (row >= entries_of_row_.size() || entries_of_row_[row].empty()) return;
-  for (const auto& [column, kind, value] : entries_of_row_[row]) {
+  bool had_any = false;
+  ForEachEntry(row, [&](const Entry& entry) {
+    const auto& [column, kind, value] = entry;
+    had_any = true;
     column->present.Remove(row);
     switch (kind) {
       case Entry::Kind::kText: {
@@ -74,8 +76,10 @@ void MetadataColumns::Remove(std::uint32_t row) {
       case Entry::Kind::kPoint: column->points.erase(row); break;
       case Entry::Kind::kList: break;
     }
-  }
-  entries_of_row_[row] = std::vector<Entry>();
+  });
+  if (!had_any) return;
+  restored_.rows.Clear(row);
+  if (row < entries_of_row_.size()) entries_of_row_[row] = std::vector<Entry>();
   // What nobody uses any more is not kept: keys come from outside.
   std::erase_if(columns_, [](const auto& one) { return one.second.present.empty(); });
 }

@@ -55,6 +55,14 @@ class MetadataColumns {
   };
   /// Whether `value` is among those of `row`; its entry is added.
   static bool FindValue(const Column& column, std::uint32_t row, const Json& value, std::vector<Entry>& entries);
+  /// Calls `visit(entry)` for each of a row's.
+  template <class F>
+  void ForEachEntry(std::uint32_t row, F&& visit) const {
+    if (restored_.rows.Test(row))
+      for (auto at = restored_.begins[row]; at < restored_.begins[row + 1]; ++at) visit(restored_.values[restored_.numbers[at]]);
+    else if (row < entries_of_row_.size())
+      for (const auto& one : entries_of_row_[row]) visit(one);
+  }
   void AddValue(Column& column, std::uint32_t row, const Json& value, std::vector<Entry>& entries);
   static void AddEqual(const Column& column, const Json& value, Bitmap& out);
   static void AddRange(const Column& column, Filter::Op op, const Json& value, Bitmap& out);
@@ -63,6 +71,13 @@ class MetadataColumns {
 
   std::map<std::string, Column, std::less<>> columns_;
   std::vector<std::vector<Entry>> entries_of_row_;  // rows past the end have none
+  /// The same of rows as a snapshot had them, until they are changed: a million of them are three arrays instead of a million lists.
+  struct Restored {
+    std::vector<Entry> values;
+    std::vector<std::uint32_t> begins, numbers;  // of a row's entries: values[numbers[begins[row]]] and on, to begins[row + 1]
+    Bitmap rows;
+  };
+  Restored restored_;
 };
 
 /// Metres between two points of a sphere of the Earth's mean radius, by the haversine.

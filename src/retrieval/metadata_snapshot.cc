@@ -41,7 +41,8 @@ bool MetadataColumns::Holds(std::uint32_t row, const JsonObject& metadata) const
       return false;
     }
   }
-  auto held = row < entries_of_row_.size() ? entries_of_row_[row] : std::vector<Entry>();
+  std::vector<Entry> held;
+  ForEachEntry(row, [&](const Entry& one) { held.push_back(one); });
   // That a value stands in a list is not kept in a snapshot, and filters do not see it: the mark counts where the list is empty.
   for (auto* entries : {&wanted, &held}) {
     std::sort(entries->begin(), entries->end());
@@ -79,46 +80,68 @@ void MetadataColumns::Save(SnapshotWriter& to) const {
 
 void MetadataColumns::Restore(SnapshotReader& from, std::size_t rows) {
   using Kind = Entry::Kind;
-  std::vector<std::uint32_t> counts(rows);
-  const auto count = [&](const RowSet& of) {
-    of.ForEach([&](std::uint32_t row) {
-      SnapshotReader::Check(row < rows, "a value has a row that is not there");
-      ++counts[row];
-    });
+  auto& [values, begins, numbers, present] = restored_;
+  begins.resize(rows + 1);  // first how many a row has, one place on
+  // Who has a key and none of its values has an empty list.
+  std::vector<std::uint32_t> column_of_row(rows), empty_lists;
+  std::vector<std::size_t> empty_lists_end;
+  std::uint32_t number_of_column = 0;
+  const auto count_row = [&](std::uint32_t row) {
+    SnapshotReader::Check(row < rows, "a value has a row that is not there");
+    ++begins[row + 1];
+    column_of_row[row] = number_of_column;
   };
+  const auto count = [&](const RowSet& of) { of.ForEach(count_row); };
   for (auto columns = from.GetCount(1); columns > 0; --columns) {
+    ++number_of_column;
     auto& column = columns_.emplace_hint(columns_.end(), from.GetText(), Column())->second;
     column.present = RowSet::Load(from);
     for (auto& of : column.booleans) count(of = RowSet::Load(from));
     for (auto points = from.GetCount(1); points > 0; --points) {
       const auto row = static_cast<std::uint32_t>(from.Get<std::uint64_t>());
-      SnapshotReader::Check(row < rows, "a point has a row that is not there");
-      ++counts[row];
+      count_row(row);
       column.points.emplace_hint(column.points.end(), row, from.Get<Point>());
     }
-    for (auto numbers = from.GetCount(1); numbers > 0; --numbers) {
+    for (auto left = from.GetCount(1); left > 0; --left) {
       const auto number = from.Get<double>();
       count(column.numbers.emplace_hint(column.numbers.end(), number, RowSet::Load(from))->second);
     }
-    for (auto texts = from.GetCount(1); texts > 0; --texts) {
+    for (auto left = from.GetCount(1); left > 0; --left) {
       auto text = from.GetText();
       count(column.texts.emplace_hint(column.texts.end(), std::move(text), RowSet::Load(from))->second);
     }
-  }
-  entries_of_row_.resize(rows);
-  for (std::size_t row = 0; row < rows; ++row) entries_of_row_[row].reserve(counts[row]);
-  for (auto& [name, column] : columns_) {
-    auto* held = &column;
-    const auto add = [&](const RowSet& of, Kind kind, const void* value) { of.ForEach([&](std::uint32_t row) { entries_of_row_[row].push_back({held, kind, value}); }); };
-    for (const bool value : {false, true}) add(column.booleans[value], Kind::kBoolean, value ? held : nullptr);
-    for (const auto& [row, point] : column.points) entries_of_row_[row].push_back({held, Kind::kPoint, nullptr});
-    for (const auto& [number, of] : column.numbers) add(of, Kind::kNumber, &number);
-    for (const auto& [text, of] : column.texts) add(of, Kind::kText, &text);
-    // Who has the key and none of its values has an empty list.
     column.present.ForEach([&](std::uint32_t row) {
       SnapshotReader::Check(row < rows, "a key has a row that is not there");
-      if (auto& entries = entries_of_row_[row]; entries.empty() || entries.back().column != held) entries.push_back({held, Kind::kList, nullptr});
+      if (column_of_row[row] == number_of_column) return;
+      empty_lists.push_back(row);
+      ++begins[row + 1];
     });
+    empty_lists_end.push_back(empty_lists.size());
+  }
+  std::vector<std::uint64_t> with_any(rows / 64 + 1);
+  for (std::size_t row = 0; row < rows; ++row) {
+    if (begins[row + 1] > 0) with_any[row / 64] |= std::uint64_t{1} << row % 64;
+    begins[row + 1] += begins[row];
+  }
+  present = Bitmap(std::move(with_any));
+  numbers.resize(begins.back());
+  auto next = begins;
+  const auto add_row = [&](std::uint32_t row) { numbers[next[row]++] = static_cast<std::uint32_t>(values.size() - 1); };
+  const auto add = [&](const RowSet& of, const Entry& entry) {
+    values.push_back(entry);
+    of.ForEach(add_row);
+  };
+  std::size_t list = 0, end = 0;
+  for (auto& [name, column] : columns_) {
+    auto* held = &column;
+    for (const bool value : {false, true}) add(column.booleans[value], {held, Kind::kBoolean, value ? held : nullptr});
+    values.push_back({held, Kind::kPoint, nullptr});
+    for (const auto& [row, point] : column.points) add_row(row);
+    for (const auto& [number, of] : column.numbers) add(of, {held, Kind::kNumber, &number});
+    for (const auto& [text, of] : column.texts) add(of, {held, Kind::kText, &text});
+    values.push_back({held, Kind::kList, nullptr});
+    for (; list < empty_lists_end[end]; ++list) add_row(empty_lists[list]);
+    ++end;
   }
 }
 
