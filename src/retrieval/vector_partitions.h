@@ -64,7 +64,7 @@ class VectorPartitions {
     std::uint32_t partition;
   };
   enum class By : std::uint8_t { kDistance, kSought };
-  /// About `count` partitions, at least, of those that seem nearest by their distance or by what is sought; in no order, only the best is first.
+  /// About `count` partitions, at least, of those that seem nearest by their distance or by what is sought; in no order, only the best is first. At least one, if any row is there.
   void Nearest(const Query& query, std::size_t count, By by, std::vector<Near>& out) const;
   /// The allowed rows of these partitions. Returns how many codes were looked at.
   std::size_t Scan(const Query& query, std::span<const Near> near, std::span<const std::uint64_t> allowed, Shortlist& out) const;
@@ -77,13 +77,13 @@ class VectorPartitions {
   void Split(std::uint32_t partition);
   void Halve(std::span<const float> vectors, std::span<float> centres, std::vector<bool>& is_second) const;
   struct Neighbourhood;
-  /// `first`, `second` unless it is the same, and those near the first, `count` in all, about. Until the next call on this thread.
+  /// `first`, `second`, and those near the first, `count` in all, about. Until the next call on this thread.
   Neighbourhood& Around(std::uint32_t first, std::uint32_t second, std::size_t count) const;
   /// Rows to partitions.
   void MoveAll(std::span<const std::pair<std::uint32_t, std::uint32_t>> moves);
   /// Rows that are nearer to a new centre than to their own, or were in a new partition and are nearer to a neighbour's.
   void MoveNeighbours(std::uint32_t first, std::uint32_t second);
-  /// The centre becomes the mean of its rows, and rows that are nearer to a neighbour's move there.
+  /// The centre becomes the mean of its rows, and of those farthest out the ones that are nearer to another centre move there.
   void Refresh(std::uint32_t partition);
   void Merge(std::uint32_t partition);
   void Reset();
