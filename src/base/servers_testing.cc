@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -107,11 +108,59 @@ ServerProcess::~ServerProcess() {
   if (thread_.joinable()) thread_.join();
 }
 
+namespace {
+
+/// A connection to the process that forks servers; it is started with the first one.
+int ConnectToZygote() {
+  static const TemporaryFolder folder;
+  static const auto path = (folder.path() / "zygote").string();
+  const auto connect = [] {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    TENFOLD_CHECK(path.size() < sizeof address.sun_path);
+    std::copy(path.begin(), path.end(), address.sun_path);
+    const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0) return fd;
+    ::close(fd);
+    return -1;
+  };
+  static const ServerProcess process({{"/usr/bin/python3", TENFOLD_SOURCE_DIR "/tests/servers/zygote.py", path}, {}, {}, [&] {
+                                        const int fd = connect();
+                                        if (fd >= 0) ::close(fd);
+                                        return fd >= 0;
+                                      }});
+  return connect();
+}
+
+}  // namespace
+
 PythonServer::PythonServer(const std::string& script, const std::vector<std::string>& arguments) {
   const auto port_file = folder_.path() / "port";
-  std::vector<std::string> argv{"/usr/bin/python3", TENFOLD_SOURCE_DIR "/tests/servers/" + script, port_file.string()};
-  argv.insert(argv.end(), arguments.begin(), arguments.end());
-  process_.emplace(ServerProcess::Spec{argv, {}, port_file, {}});
+  JsonArray argv{TENFOLD_SOURCE_DIR "/tests/servers/" + script, port_file.string()};
+  for (const auto& argument : arguments) argv.emplace_back(argument);
+  const auto line = ToText(argv) + "\n";
+  connection_ = ConnectToZygote();
+  if (connection_ < 0 || ::send(connection_, line.data(), line.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(line.size())) throw Error(Code::kUnavailable, "no process to fork '" + script + "'");
+  const auto until = std::chrono::steady_clock::now() + 60s;
+  while (!std::filesystem::exists(port_file)) {
+    pollfd ended{connection_, POLLIN, 0};
+    if (::poll(&ended, 1, 1) == 0 && std::chrono::steady_clock::now() < until) continue;
+    End();
+    throw Error(Code::kUnavailable, "'" + script + "' did not come up");
+  }
+  port_ = static_cast<std::uint16_t>(std::stoi(ReadFile(port_file)));
+}
+
+PythonServer::~PythonServer() { End(); }
+
+void PythonServer::End() {
+  if (connection_ < 0) return;
+  ::shutdown(connection_, SHUT_WR);
+  char nothing = 0;
+  while (::recv(connection_, &nothing, 1, 0) > 0) {
+  }
+  ::close(connection_);
+  connection_ = -1;
 }
 
 Json PythonServer::Tell(std::string_view what, const JsonObject& body) const {

@@ -50,18 +50,24 @@ class ServerProcess {
 };
 
 /// A server of tests/servers (Python, standard library only): `NAME.py PORT_FILE arguments…`, with a /_test/ door through which a fixture changes what it
-/// holds.
+/// holds. All are children of one Python that has its modules loaded (zygote.py); each is a process of its own, gone when the destructor returns.
 class PythonServer {
  public:
+  /// Errors: kUnavailable if it ends or is not up in 60 s; what it wrote is on standard error.
   explicit PythonServer(const std::string& script, const std::vector<std::string>& arguments = {});
-  std::string url() const { return process_->url(); }
-  std::uint16_t port() const { return process_->port(); }
+  ~PythonServer();
+  PythonServer(const PythonServer&) = delete;
+  PythonServer& operator=(const PythonServer&) = delete;
+  std::string url() const { return "http://127.0.0.1:" + std::to_string(port_); }
+  std::uint16_t port() const { return port_; }
   /// POST /_test/{what} with a JSON body; its answer. Errors: as Fetch; kInternal for any status but 200.
   Json Tell(std::string_view what, const JsonObject& body = {}) const;
 
  private:
+  void End();
   TemporaryFolder folder_;
-  std::optional<ServerProcess> process_;
+  int connection_ = -1;
+  std::uint16_t port_ = 0;
 };
 
 /// The folder that scripts/fetch_servers fills; installs what is missing, once. Empty where that cannot be (no network): tests that need it are left out and

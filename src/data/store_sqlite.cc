@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "data/sqlite_connection.h"
 #include "data/sqlite_database.h"
 #include "data/store.h"
@@ -89,7 +90,7 @@ class SqliteStore : public Store {
         &pages_in_log_);
     checkpoints_.emplace(path_);
     following_.emplace(path_, tables_, db_);
-    for (std::size_t i = 0; i < kReaders; ++i) idle_.push_back(std::make_unique<Database>(path_, false));
+    idle_.push_back(std::make_unique<Database>(path_, false));
     thread_ = std::thread([this] { WriteLoop(); });
     pthread_setname_np(thread_.native_handle(), "store writer");
   }
@@ -193,11 +194,27 @@ class SqliteStore : public Store {
     bool done;
   };
 
+  /// A handle reads the whole schema when it is opened, 1 to 2 ms, so most are when somebody waits for them.
+  void OpenReader(std::unique_lock<std::mutex>& lock) {
+    ++readers_;
+    lock.unlock();
+    std::unique_ptr<Database> opened;
+    try {
+      opened = std::make_unique<Database>(path_, false);
+    } catch (const Error& e) {  // no file handle left, say: those there are serve
+      Log(LogLevel::kWarning, "the store reads with fewer handles", {{"error", e.message()}});
+    }
+    lock.lock();
+    if (opened) idle_.push_back(std::move(opened));
+    else --readers_;
+  }
+
   template <class F>
   void WithReader(F&& work) {
     std::unique_ptr<Database> db;
     {
       std::unique_lock lock(readers_mutex_);
+      if (idle_.empty() && readers_ < kReaders) OpenReader(lock);
       reader_idle_.wait(lock, [&] { return !idle_.empty(); });
       db = std::move(idle_.back());
       idle_.pop_back();
@@ -217,12 +234,12 @@ class SqliteStore : public Store {
   }
 
   void Migrate() {
+    db_.Run("BEGIN IMMEDIATE");  // all of it in one: each transaction of a new file waits for the disk
     db_.Run("CREATE TABLE IF NOT EXISTS tenfold_meta(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID");
     db_.Run("INSERT OR IGNORE INTO tenfold_meta VALUES('commit',0),('format'," + std::to_string(kFormat) + ")");
     const auto format = db_.QueryNumber("SELECT value FROM tenfold_meta WHERE name='format'");
     if (format > kFormat)
       throw Error(Code::kFailedPrecondition, "store '" + path_ + "' has format " + std::to_string(format) + ", this program reads up to " + std::to_string(kFormat) + "; use a newer one");
-    db_.Run("BEGIN IMMEDIATE");
     // The feed of a store from before it had `seq` starts anew: who follows it loads again.
     if (db_.QueryNumber("SELECT count(*) FROM pragma_table_info('tenfold_changes')") > 0 && db_.QueryNumber("SELECT count(*) FROM pragma_table_info('tenfold_changes') WHERE name='seq'") == 0)
       db_.Run("DROP TABLE tenfold_changes");
@@ -321,8 +338,10 @@ class SqliteStore : public Store {
     try {
       db_.Execute("BEGIN IMMEDIATE");
       for (auto* job : batch) RunJob(*job, batch.size() == 1, out);
-      const Value number = static_cast<std::int64_t>(out.commit);
-      db_.Execute("UPDATE tenfold_meta SET value=? WHERE name='commit'", {&number, 1});
+      if (out.commit != commit_.load()) {
+        const Value number = static_cast<std::int64_t>(out.commit);
+        db_.Execute("UPDATE tenfold_meta SET value=? WHERE name='commit'", {&number, 1});
+      }
       if (out.commit / 4096 != commit_.load() / 4096 && out.commit > kChangesKept) {
         const Value before = static_cast<std::int64_t>(out.commit - kChangesKept);
         db_.Execute("DELETE FROM tenfold_changes WHERE number<?", {&before, 1});
@@ -389,6 +408,7 @@ class SqliteStore : public Store {
   std::mutex readers_mutex_;
   std::condition_variable reader_idle_;
   std::vector<std::unique_ptr<Database>> idle_;
+  std::size_t readers_ = 1;  // idle or at work
   std::thread thread_;
 };
 

@@ -412,6 +412,7 @@ TEST_P(StoreContract, ACommitIsFollowedAsItWasThoughTheNextIsDurableAndEachIsAck
   EXPECT_EQ(first->Wait(), 1u);
   EXPECT_EQ(second->Wait(), 2u);
   EXPECT_TRUE(late.overtaken);
+  for (auto* write : {&first, &second, &fails}) write->reset();
   store_.reset();
 }
 

@@ -5,11 +5,12 @@
 #include <mutex>
 
 #include "retrieval/index_shard.h"
+#include "retrieval/vector_index.h"
 
 namespace tenfold::retrieval {
 namespace {
 
-constexpr std::int64_t kMaxDim = 20'000;
+constexpr std::int64_t kMaxDim = VectorIndex::kMaxDim;
 constexpr std::size_t kMaxNameBytes = 64, kMaxNamespaceBytes = 512, kMaxAttributeBytes = 64 << 10, kMaxAccessBytes = 4096;
 constexpr std::size_t kPage = 4096;
 

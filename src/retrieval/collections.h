@@ -18,7 +18,7 @@ namespace tenfold::retrieval {
 
 struct Collection {
   std::string name = {};           ///< 1..64 of a-z, 0-9, '-' and '_'; begins and ends with a letter or digit
-  std::int64_t dim = 0;            ///< 0..20,000; 0: words alone, until Configure sets it
+  std::int64_t dim = 0;            ///< 0..4,096; 0: words alone, until Configure sets it
   Metric metric = Metric::kCosine;
   std::string owner = {};          ///< who created it
   std::string readers = {};        ///< labels that may search it, as in Principal::MayRead; its owner and administrators may anyway

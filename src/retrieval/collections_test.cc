@@ -149,6 +149,17 @@ TEST_F(CollectionsTest, AreDeletedWithAllTheyHoldAndCanBeMadeAnew) {
   EXPECT_EQ(Found(ana_, "one-more", "x").size(), 2u);
 }
 
+TEST_F(CollectionsTest, TakeVectorsAsLongAsTheIndexDoes) {
+  auto& collections = *place_.collections;
+  EXPECT_EQ(CodeOf([&] { collections.Create(ana_, {.name = "longer", .dim = 4'097}); }), Code::kInvalidArgument);
+  collections.Create(ana_, {.name = "later", .dim = 0});
+  EXPECT_EQ(CodeOf([&] { collections.Configure(ana_, "later", [](Collection& c) { c.dim = 4'097; }); }), Code::kInvalidArgument);
+  collections.Create(ana_, {.name = "long", .dim = 4'096});
+  const std::vector<IndexChange> records{Put("a", std::vector<float>(4'096, 1.0f))};
+  collections.Open(ana_, "long")->Write(ana_, "x", records);
+  EXPECT_EQ(collections.Open(ana_, "long")->Search(ana_, "x", {.vector = std::vector<float>(4'096, 1.0f)}).hits.size(), 1u);
+}
+
 TEST_F(CollectionsTest, HoldThousandsOfSmallTenantsApart) {
   auto& collections = *place_.collections;
   collections.Create(ana_, {.name = "tenants", .dim = 2});

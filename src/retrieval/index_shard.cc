@@ -178,7 +178,9 @@ struct IndexShard::Parts {
   }
 };
 
-IndexShard::IndexShard(std::size_t dim, Metric metric, Language language) : parts_(std::make_unique<Parts>(dim, metric, language)) {}
+IndexShard::IndexShard(std::size_t dim, Metric metric, Language language) : parts_(std::make_unique<Parts>(dim, metric, language)) {
+  if (dim > VectorIndex::kMaxDim) throw Error(Code::kInvalidArgument, "vectors have " + std::to_string(dim) + " dimensions, more than the " + std::to_string(VectorIndex::kMaxDim) + " that the embedded index takes; cut them, as embedders do with dim=", "dim");
+}
 IndexShard::~IndexShard() = default;
 IndexShard::IndexShard(IndexShard&&) noexcept = default;
 IndexShard& IndexShard::operator=(IndexShard&&) noexcept = default;

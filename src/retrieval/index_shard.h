@@ -23,7 +23,7 @@ class SnapshotReader;
 /// Cost: an empty one is a few hundred bytes, so that 10,000 tenants cost little more than their rows.
 class IndexShard {
  public:
-  /// `dim` 0: words alone.
+  /// `dim` 0: words alone. Errors: kInvalidArgument if it is more than VectorIndex::kMaxDim.
   IndexShard(std::size_t dim, Metric metric, Language language = Language::kEnglish);
   ~IndexShard();
   IndexShard(IndexShard&&) noexcept;

@@ -30,7 +30,7 @@ struct VectorIn {
   Json sparseValues;
   std::optional<JsonObject> metadata;
 };
-TENFOLD_DESCRIBE(VectorIn, (id, Required{}, Length{1, 512}), (values, Length{0, 20'000}), (sparseValues), (metadata))
+TENFOLD_DESCRIBE(VectorIn, (id, Required{}, Length{1, 512}), (values, Length{0, 4096}), (sparseValues), (metadata))
 
 struct QueryRequest {
   std::int64_t topK = 0;
@@ -39,7 +39,7 @@ struct QueryRequest {
   Json sparseVector, filter;
   bool includeValues = false, includeMetadata = false;
 };
-TENFOLD_DESCRIBE(QueryRequest, (topK, Required{}, Range{1, 10'000}), (vector, Length{0, 20'000}), (id, Length{1, 512}), (sparseVector), (filter), (includeValues), (includeMetadata))
+TENFOLD_DESCRIBE(QueryRequest, (topK, Required{}, Range{1, 10'000}), (vector, Length{0, 4096}), (id, Length{1, 512}), (sparseVector), (filter), (includeValues), (includeMetadata))
 
 struct UpdateRequest {
   std::optional<std::string> id;
@@ -48,7 +48,7 @@ struct UpdateRequest {
   std::optional<JsonObject> setMetadata;
   bool dryRun = false;
 };
-TENFOLD_DESCRIBE(UpdateRequest, (id, Length{1, 512}), (filter), (sparseValues), (values, Length{0, 20'000}), (setMetadata), (dryRun))
+TENFOLD_DESCRIBE(UpdateRequest, (id, Length{1, 512}), (filter), (sparseValues), (values, Length{0, 4096}), (setMetadata), (dryRun))
 
 struct DeleteRequest {
   std::optional<std::vector<std::string>> ids;
@@ -205,7 +205,7 @@ HttpResponse CreateIndex(const PineconeParts& on, const Context& ctx, const Http
     const auto* spec = ObjectIn(*body, "spec");
     if (spec && !spec->contains("serverless")) throw Error(Code::kUnimplemented, "spec: only serverless indexes are made here", "spec");
     if (const auto* given = spec ? ObjectIn(*spec, "serverless") : ObjectIn(*body, "deployment")) place = {{"cloud", TextIn(*given, "cloud", "aws")}, {"region", TextIn(*given, "region", "us-east-1")}};
-    if (!dimension || !dimension->is_int64() || dimension->get_int64() < 1) throw Error(Code::kInvalidArgument, "dimension: is 1 to 20000", "dimension");
+    if (!dimension || !dimension->is_int64() || dimension->get_int64() < 1) throw Error(Code::kInvalidArgument, "dimension: is 1 to 4096", "dimension");
     row.dim = dimension->get_int64();
   }
   row.metric = MetricOf(metric);
