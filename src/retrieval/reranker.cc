@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <utility>
 
 #include "base/error.h"
@@ -74,6 +75,56 @@ std::vector<float> LikenessOf(std::span<const std::span<const float>> vectors) {
   return out;
 }
 
+/// The places of a row's numbers, largest first: how many are larger, counted for eight at once. No comparison is a branch that the processor would have to guess.
+class Ranks {
+ public:
+  /// False if the first `count` are not told apart because some are equal.
+  bool Find(std::span<const float> row, std::size_t count) {
+    const auto eights = (row.size() + 7) / 8;
+    padded_.assign(eights * 8, -1.0f);
+    std::copy(row.begin(), row.end(), padded_.begin());
+    larger_.assign(eights, EightBits{});
+    for (const float one : row) {
+      const Eight all = {one, one, one, one, one, one, one, one};
+      for (std::size_t e = 0; e < eights; ++e) larger_[e] -= all > Load(&padded_[8 * e]);
+    }
+    order_.assign(row.size(), kNobody);
+    for (std::size_t j = 0; j < row.size(); ++j) order_[static_cast<std::size_t>(larger_[j / 8][j % 8])] = static_cast<std::uint32_t>(j);
+    used_ = std::min(count, row.size());
+    for (std::size_t place = 0; place < used_; ++place)
+      if (order_[place] == kNobody) return false;
+    // The last place's equals would stand behind it: none is to be chosen between.
+    return used_ == row.size() || order_[used_] != kNobody;
+  }
+  /// After Find: those above 0 with their scores, best first, and how many.
+  std::size_t Best(std::span<const float> row, std::span<const float> scores, std::span<std::pair<float, float>> out) const {
+    std::size_t count = 0;
+    for (; count < used_ && row[order_[count]] > 0; ++count) out[count] = {row[order_[count]], scores[order_[count]]};
+    return count;
+  }
+
+ private:
+  static constexpr std::uint32_t kNobody = 0xffffffff;
+  std::vector<float> padded_;
+  std::vector<EightBits> larger_;
+  std::vector<std::uint32_t> order_;
+  std::size_t used_ = 0;
+};
+
+/// The same for rows with equal numbers, of which the higher scores count. `out` has room for one more than `most`.
+std::size_t BestOfEqual(std::span<const float> row, std::span<const float> scores, std::size_t most, std::span<std::pair<float, float>> out) {
+  std::size_t count = 0;
+  for (std::size_t j = 0; j < row.size(); ++j) {
+    const std::pair one(row[j], scores[j]);
+    if (one.first <= 0 || (count == most && one <= out[count - 1])) continue;
+    auto at = count;
+    for (; at > 0 && out[at - 1] < one; --at) out[at] = out[at - 1];
+    out[at] = one;
+    count = std::min(count + 1, most);
+  }
+  return count;
+}
+
 }  // namespace
 
 std::vector<float> RankByNeighbours(std::span<const float> scores, std::span<const std::span<const float>> vectors, const NeighbourRanking& options) {
@@ -82,17 +133,11 @@ std::vector<float> RankByNeighbours(std::span<const float> scores, std::span<con
   const auto n = std::min(scores.size(), options.window);
   if (n < 3) return out;  // of two, each is the other's only neighbour: nothing to learn
   const auto likeness = LikenessOf(vectors.first(n));
-  std::vector<std::pair<float, float>> near(options.neighbours + 1);  // likeness, score: the best so far, in order, and room for one more
+  std::vector<std::pair<float, float>> near(options.neighbours + 1);
+  Ranks ranks;
   for (std::size_t i = 0; i < n && options.neighbours > 0; ++i) {
-    std::size_t count = 0;
-    for (std::size_t j = 0; j < n; ++j) {
-      const std::pair one(likeness[i * n + j], scores[j]);
-      if (one.first <= 0 || (count == options.neighbours && one <= near[count - 1])) continue;
-      auto at = count;
-      for (; at > 0 && near[at - 1] < one; --at) near[at] = near[at - 1];
-      near[at] = one;
-      count = std::min(count + 1, options.neighbours);
-    }
+    const auto row = std::span(likeness).subspan(i * n, n);
+    const auto count = ranks.Find(row, options.neighbours) ? ranks.Best(row, scores, near) : BestOfEqual(row, scores, options.neighbours, near);
     float sum = 0, weights = 0;
     for (std::size_t j = 0; j < count; ++j) {
       sum += near[j].first * near[j].second;

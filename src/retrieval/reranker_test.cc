@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <random>
 
@@ -35,6 +36,35 @@ TEST(Reranker, GivesWhatTheFormulaSaysByHand) {
   EXPECT_FLOAT_EQ(both[0], (0.8f * 2 + 0.6f * 1) / 1.4f);
   EXPECT_FLOAT_EQ(both[1], 3.0f);
   EXPECT_FLOAT_EQ(both[2], 3.0f);
+}
+
+TEST(Reranker, GivesWhatTheFormulaSaysForManyAlsoIfSomeAreEqual) {
+  std::mt19937 random(7);
+  std::normal_distribution<float> normal;
+  for (const std::size_t copies : {0, 30}) {
+    constexpr std::size_t kRows = 45, kDim = 19;
+    Vectors vectors(kRows, std::vector<float>(kDim));
+    std::vector<float> scores(kRows);
+    for (std::size_t i = 0; i < kRows; ++i) {
+      scores[i] = 1 - static_cast<float>(i) / 50;
+      for (auto& x : vectors[i]) x = normal(random);
+      if (i < copies) vectors[i] = vectors[i % 4];
+    }
+    const NeighbourRanking options{.window = 50, .neighbours = 6, .weight = 0.7f};
+    const auto out = Rank(scores, vectors, options);
+    for (std::size_t i = 0; i < kRows; ++i) {
+      const auto dot = [&](std::size_t a, std::size_t b) { return std::inner_product(vectors[a].begin(), vectors[a].end(), vectors[b].begin(), 0.0); };
+      std::vector<std::pair<double, double>> near;
+      // Of equals the higher scores: what differs by rounding alone is equal.
+      for (std::size_t j = 0; j < kRows; ++j)
+        if (j != i && dot(i, j) > 0) near.emplace_back(std::round(dot(i, j) / std::sqrt(dot(i, i) * dot(j, j)) * 1e5) / 1e5, scores[j]);
+      std::sort(near.rbegin(), near.rend());
+      near.resize(std::min(near.size(), options.neighbours));
+      double sum = 0, weights = 0;
+      for (const auto& [likeness, score] : near) sum += likeness * score, weights += likeness;
+      EXPECT_NEAR(out[i], weights > 0 ? 0.3 * scores[i] + 0.7 * sum / weights : scores[i], 1e-3) << i << " of " << copies;
+    }
+  }
 }
 
 TEST(Reranker, KeepsWhatStandsBehindTheWindowBehindIt) {
