@@ -14,7 +14,7 @@ namespace tenfold::data {
 namespace {
 
 constexpr std::uint64_t kMaxErrorBytes = 64 << 10;  // what went wrong is told in a document too
-const RetryPolicy kPatience{.attempts = 6};
+constexpr int kAttempts = 6;
 
 /// Sorted by encoded name, then by encoded value, as they are signed; sent the same.
 std::string ToQuery(const std::multimap<std::string, std::string>& parameters) {
@@ -134,7 +134,7 @@ HttpClientResponse S3Client::Send(const Context& ctx, const Call& call) const {
   };
   HttpClientResponse response;
   try {
-    response = FetchPatiently(ctx, kPatience, make, [](const HttpClientResponse& answer) { return MayRetry(answer.status, ErrorNameIn(answer)); });
+    response = FetchPatiently(ctx, {.attempts = kAttempts, .first_pause = first_pause_}, make, [](const HttpClientResponse& answer) { return MayRetry(answer.status, ErrorNameIn(answer)); });
   } catch (const Error& e) {
     if (e.code() == Code::kResourceExhausted) throw Error(e.code(), what + " is larger than the limit of " + std::to_string(call.limit_bytes) + " bytes");
     throw;

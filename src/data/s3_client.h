@@ -1,5 +1,6 @@
 #pragma once
 /// \file Amazon S3's protocol, as spoken by it and by many others: signed requests, listings in pages, errors as codes.
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -63,7 +64,9 @@ struct S3Head {
 /// kResourceExhausted (still asked to slow down, or larger than the limit), kUnavailable, kDeadlineExceeded, kCancelled.
 class S3Client {
  public:
-  S3Client(S3Place place, S3Credentials credentials) : place_(std::move(place)), credentials_(std::move(credentials)) {}
+  /// `first_pause` doubles with each further attempt.
+  S3Client(S3Place place, S3Credentials credentials, std::chrono::milliseconds first_pause = std::chrono::milliseconds(200))
+      : place_(std::move(place)), credentials_(std::move(credentials)), first_pause_(first_pause) {}
   const S3Place& place() const { return place_; }
   /// Keys that begin with `prefix`, in the order of their bytes, at most `max_keys` (1 to 1000) a page.
   S3Page List(const Context& ctx, std::string_view prefix, const std::string& continuation, int max_keys = 1000) const;
@@ -96,6 +99,7 @@ class S3Client {
 
   const S3Place place_;
   const S3Credentials credentials_;
+  const std::chrono::milliseconds first_pause_;
 };
 
 }  // namespace tenfold::data

@@ -42,6 +42,8 @@ struct SourceSetup {
   std::function<std::string(std::string_view name)> secret = [](std::string_view) { return std::string(); };
   /// Lets web: and its like reach loopback, private and link-local addresses. Only for operators and tests.
   bool allow_private_addresses = false;
+  /// How many times faster than a public service would like it requests follow one another, and failed ones are made again: for a server of one's own, and for tests.
+  double haste = 1;
 };
 
 /// Threads: one at a time.

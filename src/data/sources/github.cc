@@ -128,7 +128,8 @@ class GithubSource : public Source {
     out.headers = {{"accept", "application/vnd.github+json"}, {"x-github-api-version", "2022-11-28"}};
     if (const auto token = setup.secret("GITHUB_TOKEN"); !token.empty()) out.authorization = "Bearer " + token;
     out.origin = OriginOf(place_.api);
-    out.requests_per_second = 10;
+    out.requests_per_second = 10 * setup.haste;
+    out.first_pause = Hastened(out.first_pause, setup.haste);
     out.burst = 60;  // 900 points a minute are allowed, a GET is one
     return out;
   }

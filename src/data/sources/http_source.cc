@@ -217,7 +217,7 @@ void HttpSourceClient::Pace(const Context& ctx) {
 }
 
 HttpClientResponse HttpSourceClient::Fetch(const Context& ctx, const Request& request) {
-  const RetryPolicy policy{options_.attempts, std::chrono::milliseconds(200), options_.longest_wait, options_.attempt_timeout};
+  const RetryPolicy policy{options_.attempts, options_.first_pause, options_.longest_wait, options_.attempt_timeout};
   const auto where = "'" + std::string(OriginOf(request.url)) + "'";
   int attempts = 0;
   HttpClientResponse response;

@@ -1,6 +1,7 @@
 #pragma once
 /// \file The one polite way in which sources speak HTTP: paced requests, waits that a server asks for, bounded retries, limits, credentials that stay with
 /// their host.
+#include <algorithm>
 #include <chrono>
 #include <map>
 #include <string>
@@ -40,6 +41,11 @@ std::string NormaliseUrl(std::string_view reference, std::string_view base = {})
 /// "https://host:8443" of a normalised URL.
 std::string_view OriginOf(std::string_view url);
 
+/// A pause that SourceSetup::haste shortens.
+inline std::chrono::milliseconds Hastened(std::chrono::milliseconds pause, double haste) {
+  return std::chrono::milliseconds(std::max<std::int64_t>(1, static_cast<std::int64_t>(static_cast<double>(pause.count()) / haste)));
+}
+
 /// Threads: one at a time.
 class HttpSourceClient {
  public:
@@ -52,6 +58,7 @@ class HttpSourceClient {
     double requests_per_second = 3;
     double burst = 3;
     int attempts = 4;
+    std::chrono::milliseconds first_pause{200};  ///< before a request that failed is made again; doubles
     std::chrono::milliseconds attempt_timeout{30'000};
     std::chrono::milliseconds longest_wait{60'000};  ///< a server that asks for more is told by kResourceExhausted when to come again
     HttpClientRequest::Redirects redirects = HttpClientRequest::Redirects::kFollow;

@@ -90,7 +90,8 @@ class NotionSource : public Source {
     out.headers = {{"notion-version", "2022-06-28"}, {"content-type", "application/json"}};
     if (const auto token = setup.secret("NOTION_TOKEN"); !token.empty()) out.authorization = "Bearer " + token;
     out.origin = api_;
-    out.requests_per_second = 3;
+    out.requests_per_second = 3 * setup.haste;
+    out.first_pause = Hastened(out.first_pause, setup.haste);
     out.burst = 10;
     return out;
   }

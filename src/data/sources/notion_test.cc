@@ -16,6 +16,7 @@ constexpr const char* kToken = "ntn_secretsecretsecret";
 SourceSetup WithToken(std::string token = kToken) {
   SourceSetup setup;
   setup.allow_private_addresses = true;
+  setup.haste = 50;
   setup.secret = [token](std::string_view name) { return name == "NOTION_TOKEN" ? token : std::string(); };
   return setup;
 }

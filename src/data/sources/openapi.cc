@@ -166,7 +166,8 @@ class OpenapiSource : public Source {
     if (const auto token = setup.secret("OPENAPI_TOKEN"); !token.empty()) out.authorization = "Bearer " + token;
     const auto server = NormaliseUrl(options_.Text("server"), document_url_);
     out.origin = OriginOf(server.empty() ? document_url_ : server);
-    out.requests_per_second = 5;
+    out.requests_per_second = 5 * setup.haste;
+    out.first_pause = Hastened(out.first_pause, setup.haste);
     out.burst = 20;
     return out;
   }

@@ -15,6 +15,7 @@ constexpr const char* kToken = "list_secretsecretsecret";
 SourceSetup WithToken(std::string token = kToken) {
   SourceSetup setup;
   setup.allow_private_addresses = true;
+  setup.haste = 50;
   setup.secret = [token](std::string_view name) { return name == "OPENAPI_TOKEN" ? token : std::string(); };
   return setup;
 }

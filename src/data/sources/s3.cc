@@ -5,6 +5,7 @@
 
 #include "base/percent.h"
 #include "data/parse.h"
+#include "data/sources/http_source.h"
 #include "data/sources/record_fields.h"
 
 namespace tenfold::data {
@@ -24,7 +25,7 @@ bool IsHidden(std::string_view path) { return path.starts_with('.') || path.find
 
 class S3Source : public Source {
  public:
-  S3Source(std::string_view rest, const SourceSetup& setup) : at_(ParseS3Url(rest, setup)), client_(at_.place, S3CredentialsOf(setup)) {
+  S3Source(std::string_view rest, const SourceSetup& setup) : at_(ParseS3Url(rest, setup)), client_(at_.place, S3CredentialsOf(setup), Hastened(std::chrono::milliseconds(200), setup.haste)) {
     url_ = "s3:" + at_.place.endpoint + "/" + at_.place.bucket + "/" + PercentEncode(at_.prefix, "/");
     if (!at_.access.empty()) url_ += "?access=" + at_.access;
   }

@@ -14,6 +14,7 @@ using namespace std::chrono_literals;
 
 SourceSetup SetupWith(std::map<std::string, std::string> secrets) {
   SourceSetup setup;
+  setup.haste = 50;
   setup.secret = [secrets = std::move(secrets)](std::string_view name) {
     const auto found = secrets.find(std::string(name));
     return found == secrets.end() ? std::string() : found->second;
@@ -235,7 +236,9 @@ TEST(S3, WaitsWhenAskedToAndTakesNoBrokenListingForAWhole) {
   Metrics metrics;
   HttpServer server(HttpServerOptions{}, Router(rows), [](const HttpRequest&) -> std::shared_ptr<const Principal> { return nullptr; }, metrics, SystemClock());
   const auto ctx = Context::System("test").WithTimeout(20s);
-  const auto source = OpenS3Source("http://127.0.0.1:" + std::to_string(server.port()) + "/bucket", TesterSetup());
+  auto patient = TesterSetup();
+  patient.haste = 1;  // the pauses are what this is about
+  const auto source = OpenS3Source("http://127.0.0.1:" + std::to_string(server.port()) + "/bucket", patient);
   const auto list = [&](int with, const std::string& text) {
     status = with;
     answer = text;

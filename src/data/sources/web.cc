@@ -255,6 +255,7 @@ class WebSource : public Source {
     out.requests_per_second = 1000.0 / static_cast<double>(std::max<std::int64_t>(1, delay));
     out.burst = 1;
     out.attempts = 2;
+    out.first_pause = Hastened(out.first_pause, setup.haste);
     out.attempt_timeout = std::chrono::milliseconds(options_.Number("timeout_ms", 20'000, 100, 600'000));
     out.redirects = HttpClientRequest::Redirects::kReturn;
     return out;

@@ -16,6 +16,7 @@ namespace {
 SourceSetup Private() {
   SourceSetup setup;
   setup.allow_private_addresses = true;
+  setup.haste = 50;
   return setup;
 }
 
