@@ -12,6 +12,8 @@ namespace {
 // How many times k is re-ranked, by four-bit codes and then exactly, and how many codes are scanned for each square root of the rows, measured by bench/vector_peers on
 // 384-dimensional text embeddings; the floors hold the recall for small k.
 constexpr std::size_t kRerankFactor = 10, kMinRerank = 100, kExactFactor = 2, kMinExact = 16;
+// Of shorter vectors more are looked at again: an estimate's error, in the lengths of what is compared, grows as the root of 1 / dimensions, and the rows within it with the error. Looking costs as much less.
+constexpr std::size_t kMeasuredDim = 384, kMostCoarse = 8;
 constexpr double kScanFactor = 40;
 constexpr std::size_t kScanFloor = 4096, kScanPerResult = 64;
 // So many one-bit codes, side by side in blocks, are scanned in the time in which the four-bit code of one row anywhere is read: if no more rows are allowed than that makes,
@@ -105,12 +107,13 @@ std::vector<std::uint32_t> VectorIndex::Candidates(std::span<const float> query,
   rotated.resize(codes_->rotation.padded());
   codes_->rotation.Apply(query, rotated);
   codes.Build(rotated);
-  const auto keep = std::min(allowed_rows, std::max(k * kExactFactor, kMinExact));
+  const auto coarse = std::clamp<std::size_t>(kMeasuredDim / dim_, 1, kMostCoarse);
+  const auto keep = std::min(allowed_rows, coarse * std::max(k * kExactFactor, kMinExact));
   auto scan = effort.scan;
   if (!scan) scan = std::max({kScanFloor, static_cast<std::size_t>(kScanFactor * std::sqrt(static_cast<double>(size_))), kScanPerResult * k}) * (allowed_rows < size_ ? kOfSix : 6) / 6;
   work.reranked = allowed_rows;
   if (allowed_rows <= std::max(kFew, scan / kScannedPerFine)) return codes_->partitions.Best(codes, RowsOf(allowed, allowed_rows), keep);
-  const auto rerank = std::min(allowed_rows, std::max(keep, effort.rerank ? effort.rerank : std::max(kMinRerank, k * kRerankFactor)));
+  const auto rerank = std::min(allowed_rows, std::max(keep, effort.rerank ? effort.rerank : coarse * std::max(kMinRerank, k * kRerankFactor)));
   return codes_->partitions.Search(codes, allowed_rows == size_ ? std::span<const std::uint64_t>() : allowed, {scan, rerank, keep}, work.scanned, work.reranked);
 }
 

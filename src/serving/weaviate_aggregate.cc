@@ -207,7 +207,8 @@ pb::AggregateReply AggregateWeaviate(const Context& ctx, WeaviateObjects& on, co
   const auto& property = PropertyOf(from.schema, name, "group_by");
   const IndexQuery of_groups{.k = 1, .filter = query.filter, .facets = {name}, .facet_values = std::min<std::size_t>(kMostGroups, request.has_limit() ? std::max(request.limit(), 1u) : kMostGroups)};
   auto& groups = *reply.mutable_grouped_results();
-  for (const auto& value : from.index->Search(ctx, from.name_space, of_groups).facets.at(name)) {
+  const auto of_values = from.index->Search(ctx, from.name_space, of_groups);
+  for (const auto& value : of_values.facets.at(name)) {
     ctx.Check();
     auto& group = *groups.add_groups();
     group.set_objects_count(value.count);
