@@ -113,8 +113,8 @@ std::vector<std::uint32_t> VectorIndex::Candidates(std::span<const float> query,
   if (!scan) scan = std::max({kScanFloor, static_cast<std::size_t>(kScanFactor * std::sqrt(static_cast<double>(size_))), kScanPerResult * k}) * (allowed_rows < size_ ? kOfSix : 6) / 6;
   work.reranked = allowed_rows;
   if (allowed_rows <= std::max(kFew, scan / kScannedPerFine)) return codes_->partitions.Best(codes, RowsOf(allowed, allowed_rows), keep);
-  const auto rerank = std::min(allowed_rows, std::max(keep, effort.rerank ? effort.rerank : coarse * std::max(kMinRerank, k * kRerankFactor)));
-  return codes_->partitions.Search(codes, allowed_rows == size_ ? std::span<const std::uint64_t>() : allowed, {scan, rerank, keep}, work.scanned, work.reranked);
+  const auto few = std::max(kMinRerank, k * kRerankFactor), rerank = std::min(allowed_rows, std::max(keep, effort.rerank ? effort.rerank : coarse * few));
+  return codes_->partitions.Search(codes, allowed_rows == size_ ? std::span<const std::uint64_t>() : allowed, {scan, rerank, keep, std::max(keep, std::min(rerank, few))}, work.scanned, work.reranked);
 }
 
 std::vector<Hit> VectorIndex::Search(std::span<const float> query, const Bitmap& filter, std::size_t k, VectorEffort effort, VectorWork* work) const {

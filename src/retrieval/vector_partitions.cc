@@ -484,7 +484,7 @@ std::vector<std::uint32_t> VectorPartitions::Search(const Query& query, std::spa
     shortlist.Begin(rerank);
     Nearest(query, wanted, By::kSought, near);
     scanned += Scan(query, near, allowed, shortlist);
-    if (shortlist.added() >= rerank || near.size() >= partitions()) break;
+    if (shortlist.added() >= effort.enough || near.size() >= partitions()) break;
   }
   const auto rows = shortlist.Take();
   reranked = rows.size();

@@ -46,6 +46,7 @@ class VectorPartitions {
     std::size_t scan;    ///< one-bit codes, at least
     std::size_t rerank;  ///< four-bit codes, about
     std::size_t keep;    ///< rows returned, about
+    std::size_t enough;  ///< allowed rows that are met, at least, if there are so many: else more partitions are scanned
   };
   /// The best by estimate of the rows whose bit is set in `allowed`, in no order: `keep` and not many more, or fewer if fewer are allowed, or if lengths are such that estimates are not finite.
   /// `allowed` has a bit for every row; empty: all are. `scanned`, `reranked`: one-bit codes, in whole blocks, and four-bit codes that were looked at.
