@@ -41,6 +41,11 @@ class Bitmap {
   void AndNot(const Bitmap& other) {
     for (std::size_t i = 0; i < std::min(words_.size(), other.words_.size()); ++i) words_[i] &= ~other.words_[i];
   }
+  bool MeetsAny(const Bitmap& other) const {
+    for (std::size_t i = 0; i < std::min(words_.size(), other.words_.size()); ++i)
+      if (words_[i] & other.words_[i]) return true;
+    return false;
+  }
   /// Calls `visit(row)` for every row, ascending.
   template <class F>
   void ForEach(F&& visit) const {
@@ -119,6 +124,7 @@ class RowSet {
     ForEach([&](std::uint32_t row) { n += allowed.Test(row); });
     return n;
   }
+  bool MeetsAny(const Bitmap& rows) const { return is_dense_ ? dense_.MeetsAny(rows) : std::any_of(sparse_.begin(), sparse_.end(), [&](std::uint32_t row) { return rows.Test(row); }); }
   template <class F>
   void ForEach(F&& visit) const {
     if (is_dense_) dense_.ForEach(visit);

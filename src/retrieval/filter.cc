@@ -255,6 +255,16 @@ bool Filter::Matches(const JsonObject& metadata) const {
 
 Filter ParseFilter(const Json& json, std::string_view path) { return Parser().Parse(json, std::string(path), 1); }
 
+std::vector<std::string> FieldsOf(const Filter& filter) {
+  std::vector<std::string> out;
+  if (!filter.field.empty() && filter.op != Op::kExists) out.push_back(filter.field);
+  for (const auto& part : filter.parts)
+    for (auto& name : FieldsOf(part)) out.push_back(std::move(name));
+  std::sort(out.begin(), out.end());
+  out.erase(std::unique(out.begin(), out.end()), out.end());
+  return out;
+}
+
 Json FilterJson(const Filter& filter) {
   const auto field = [&](std::string_view op, Json operand) { return JsonObject{{filter.field, JsonObject{{op, std::move(operand)}}}}; };
   for (const auto& one : kComparisons) {

@@ -35,6 +35,8 @@ struct Filter {
 Filter ParseFilter(const Json& json, std::string_view path = "filter");
 /// What ParseFilter reads back to the same.
 Json FilterJson(const Filter& filter);
+/// The fields whose values it asks for, each once, by name. What kExists asks for may be a field that nothing has.
+std::vector<std::string> FieldsOf(const Filter& filter);
 /// Whether the whole text is as a pattern of kLike says. Cost: at most the product of both lengths.
 bool MatchesPattern(std::string_view pattern, std::string_view text);
 /// Whether one of its words is, as kLikeWord.

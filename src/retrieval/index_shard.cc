@@ -16,6 +16,8 @@ namespace {
 
 // Rows of equal score are put in order of id; of more than so many the index's own order decides which are looked at.
 constexpr std::size_t kMostEquals = 1024;
+// Bytes, about, of a notice that names fields.
+constexpr std::size_t kMostNotice = 500;
 // Short texts of the same words are often equal, vectors hardly ever: one more shows it.
 constexpr std::size_t kMoreWords = 8, kMoreVectors = 1;
 
@@ -129,6 +131,19 @@ struct IndexShard::Parts {
       allowed.And(narrowed);
     }
     return query.filter.is_all() ? allowed : metadata.Select(query.filter, allowed);
+  }
+
+  /// Empty, or which fields of the filter and the facets nothing that the reader may find has: a name written wrong is not to look like an empty answer.
+  std::string UnknownFields(const Principal& reader, const IndexQuery& query) const {
+    if (query.filter.is_all() && query.facets.empty()) return {};
+    const auto readable = Allowed(reader, {});
+    std::string out;
+    const auto add = [&](const std::string& field, const char* place) {
+      if (out.size() < kMostNotice && !metadata.HasIn(field, readable)) out += (out.empty() ? "" : "; ") + std::string("nothing that may be read here has a field '") + field.substr(0, 64) + "' (" + place + ")";
+    };
+    for (const auto& field : FieldsOf(query.filter)) add(field, "filter");
+    for (const auto& field : query.facets) add(field, "facet");
+    return out;
   }
 
   /// With their vectors, as far as they have one, the first `with_vectors`. Valid until the next change.
@@ -264,6 +279,7 @@ IndexResult IndexShard::Search(const Principal& reader, const IndexQuery& query)
       if (out.hits.size() >= std::min(query.k, wanted) || !has_more || !query.per_group) break;
     }
   }
+  out.notice = p.UnknownFields(reader, query);
   if (query.explain) {
     out.allowed = static_cast<std::int64_t>(allowed.count());
     out.readable = static_cast<std::int64_t>(p.Allowed(reader, {}).count());

@@ -90,6 +90,25 @@ TEST(MetadataColumns, SelectsJustWhatTheFilterMatches) {
   EXPECT_GT(passed_over, 1000u);
 }
 
+TEST(IndexShard, SaysWhichFieldsNothingThatMayBeReadHas) {
+  IndexShard shard(0, Metric::kCosine);
+  shard.Put({.id = "a", .access = "public", .text = "tent", .metadata = {{"colour", "red"}}});
+  shard.Put({.id = "b", .access = "staff", .text = "tent", .metadata = {{"margin", 3}}});
+  const auto ask = [&](std::vector<std::string> labels, std::string_view filter, std::vector<std::string> facets = {}) {
+    IndexQuery query{.text = "tent", .filter = ParseFilter(ParseJson(filter))};
+    query.facets = std::move(facets);
+    return shard.Search(ReaderOf(std::move(labels)), query).notice;
+  };
+  EXPECT_EQ(ask({"public"}, R"({"colour": "red"})"), "");
+  EXPECT_EQ(ask({"public"}, R"({"colour": "blue"})"), "");
+  EXPECT_EQ(ask({"public"}, R"({"$or": [{"colour": "red"}, {"color": "red"}]})"), "nothing that may be read here has a field 'color' (filter)");
+  EXPECT_EQ(ask({"public"}, R"({"color": {"$exists": false}})"), "");
+  EXPECT_EQ(ask({"public"}, "{}", {"colour", "size"}), "nothing that may be read here has a field 'size' (facet)");
+  // What others may read is as if it were not there.
+  EXPECT_EQ(ask({"public"}, R"({"margin": 3})"), "nothing that may be read here has a field 'margin' (filter)");
+  EXPECT_EQ(ask({"staff"}, R"({"margin": 3})"), "");
+}
+
 TEST(MetadataColumns, CountsValuesOfWhatIsAllowed) {
   MetadataColumns columns;
   Bitmap allowed;

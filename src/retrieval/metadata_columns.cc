@@ -179,6 +179,11 @@ Bitmap MetadataColumns::Select(const Filter& filter, const Bitmap& present) cons
   return out;
 }
 
+bool MetadataColumns::HasIn(std::string_view key, const Bitmap& rows) const {
+  const auto column = columns_.find(key);
+  return column != columns_.end() && column->second.present.MeetsAny(rows);
+}
+
 std::vector<FacetCount> MetadataColumns::Count(std::string_view key, const Bitmap& allowed, std::size_t limit) const {
   std::vector<FacetCount> out;
   const auto found = columns_.find(key);

@@ -32,6 +32,8 @@ class MetadataColumns {
   void Restore(SnapshotReader& from, std::size_t rows);
   /// The rows of `present` for which `filter` holds: as Filter::Matches of what was put. Rows that have no metadata are matched too.
   Bitmap Select(const Filter& filter, const Bitmap& present) const;
+  /// Whether one of `rows` has the field.
+  bool HasIn(std::string_view key, const Bitmap& rows) const;
   /// How many rows of `allowed` have each value of `key`: most frequent first, equal counts by value, at most `limit`. Points are not counted.
   std::vector<FacetCount> Count(std::string_view key, const Bitmap& allowed, std::size_t limit) const;
 
