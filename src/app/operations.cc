@@ -78,6 +78,12 @@ Json IngestOf(const retrieval::Source& source) { return ToJson(retrieval::Ingest
 JsonObject SourceRow(data::ReadTx& tx, const retrieval::Source& one) {
   const auto of_source = data::Where("source", one.id);
   const auto state = tx.Get<retrieval::SyncState>(one.id);
+  const bool is_reading = state && state->listing;
+  Json so_far;
+  if (is_reading && state->report.is_object()) {
+    so_far = state->report;
+    for (const auto* list : {"problems", "plan"}) so_far.get_object().erase(list);
+  }
   return {{"id", one.id},
           {"url", one.url},
           {"label", one.label},
@@ -86,7 +92,8 @@ JsonObject SourceRow(data::ReadTx& tx, const retrieval::Source& one) {
           {"documents", tx.Count<retrieval::Document>(of_source)},
           {"left_out", tx.Count<retrieval::SourceProblem>(of_source)},
           {"last_run", one.last_run.empty() ? Json(nullptr) : Json(boost::json::string(one.last_run))},
-          {"reading", state && state->listing},
+          {"reading", is_reading},
+          {"so_far", std::move(so_far)},
           {"chunks", one.chunks},
           {"report", one.report},
           {"error", one.error}};

@@ -13,7 +13,7 @@ JsonObject RunJson(const workflows::Run& run);
 /// All of it. Errors: kNotFound, also for another user's.
 JsonObject RunWithStepsJson(Services& on, const Context& ctx, std::string_view id);
 JsonObject ScheduleJson(const workflows::Schedule& schedule);
-/// Every source: how it stands, and what the last run came to.
+/// Every source: how it stands, what a reading under way has come to so far ("so_far", else null), and what the last run came to.
 JsonArray SourcesJson(Services& on, const Context& ctx);
 /// One, by id or URL, with the first hundred items it left out. Errors: kNotFound.
 JsonObject SourceJson(Services& on, const Context& ctx, std::string_view id);

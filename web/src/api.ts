@@ -122,10 +122,51 @@ export const api = {
   feedback: (answer: string, rating: number, comment = "") => call<void>("POST", "/api/feedback", { answer, rating, comment }),
   document: (id: string) => call<StoredDocument>("GET", `/api/documents/${encodeURIComponent(id)}`),
   places: (id: string, span: [number, number]) => call<Places>("GET", `/api/documents/${encodeURIComponent(id)}/places?begin=${span[0]}&end=${span[1]}`),
+  sources: async () => (await call<{ sources: Source[] }>("GET", "/v1/sources")).sources,
+  source: (id: string) => call<Source & { problems: SourceProblem[] }>("GET", `/v1/sources/${encodeURIComponent(id)}`),
+  addSource: (body: { url: string; label: string; dry_run: boolean }) => call<{ id: string; run: string }>("POST", "/v1/sources", body),
+  readSource: (id: string) => call<{ run: string }>("POST", `/v1/sources/${encodeURIComponent(id)}/ingest`, {}),
+  removeSource: (id: string) => call<{ documents: number }>("DELETE", `/v1/sources/${encodeURIComponent(id)}`),
+  run: (id: string) => call<Run>("GET", `/v1/runs/${encodeURIComponent(id)}`),
   answers: async () => (await call<{ answers: AnswerEntry[] }>("GET", "/api/answers?limit=100")).answers,
   answer: (id: string) => call<Pedigree>("GET", `/api/answers/${encodeURIComponent(id)}`),
 };
 
+export interface SourceReport {
+  added: number;
+  changed: number;
+  unchanged: number;
+  relabelled: number;
+  removed: number;
+  problem_count: number;
+  problems?: { path: string; problem: string }[];
+  plan?: { path: string; change: string }[];
+}
+export interface Source {
+  id: string;
+  url: string;
+  label: string;
+  owner: string;
+  scanned: string | null;
+  documents: number;
+  left_out: number;
+  reading: boolean;
+  so_far: SourceReport | null;
+  report: SourceReport | null;
+  error: string;
+}
+export interface SourceProblem {
+  path: string;
+  problem: string;
+  attempts: number;
+  at: string;
+}
+export interface Run {
+  id: string;
+  state: "queued" | "running" | "waiting" | "finished" | "failed" | "cancelled";
+  output: unknown;
+  error: string;
+}
 export interface AnswerEntry {
   id: string;
   question: string;

@@ -5,6 +5,7 @@ import { AnswersPage } from "./pages/answers_page";
 import { ChatPage } from "./pages/chat_page";
 import { DocumentPage } from "./pages/document_page";
 import { PedigreePage } from "./pages/pedigree_page";
+import { SourcesPage } from "./pages/sources_page";
 import { SignInPage } from "./pages/sign_in_page";
 
 /// Which page is shown, and to whom.
@@ -37,6 +38,7 @@ export function App() {
     <Switch>
       <Route path="/answers">{staff ? <AnswersPage /> : <Redirect to="/" />}</Route>
       <Route path="/answers/:id">{(params) => <PedigreePage id={params.id} staff={staff} />}</Route>
+      <Route path="/sources">{session.user.role === "admin" ? <SourcesPage /> : <Redirect to="/" />}</Route>
       <Route path="/documents/:id">{(params) => <DocumentPage id={params.id} />}</Route>
       <Route path="/signin">
         <Redirect to="/" />

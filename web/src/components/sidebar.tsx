@@ -63,6 +63,11 @@ export function Sidebar({ chats, current, user, open, onClose, onSignOut, onDele
               Answers
             </Link>
           )}
+          {user.role === "admin" && (
+            <Link className="link" href="/sources">
+              Sources
+            </Link>
+          )}
           <span className="hint" title={user.email}>
             {user.name || user.email}
           </span>
