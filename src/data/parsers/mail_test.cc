@@ -66,7 +66,7 @@ TEST(Mail, NestingAndPartsHaveLimits) {
 }
 
 TEST(Image, TextIsReadWithBoxesAndHugePicturesAreRefused) {
-  const std::string huge = std::string("\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\1\0\0\0\1\0\0\b\0\0\0\0", 33);
+  const std::string huge = std::string("\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\1\0\0\0\1\0\0\b\0\0\0\0\0\0\0\0", 33);
   EXPECT_EQ(CodeOf([&] { Parse(huge, kPng); }), Code::kResourceExhausted);
   if (!std::filesystem::exists("/usr/bin/tesseract")) GTEST_SKIP() << "tesseract is not installed";
   for (const auto& [flag, type] : {std::pair("-png", kPng), std::pair("-jpeg", kJpeg), std::pair("-tiff", kTiff)}) {
