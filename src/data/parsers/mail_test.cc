@@ -50,6 +50,12 @@ TEST(Mail, PartsAndAttachmentsAreReadByTheirOwnParsers) {
   EXPECT_EQ(document.text.find("plain form"), std::string::npos);
 }
 
+TEST(Mail, WhatASenderCallsAPartIsToldInUtf8) {
+  const auto text = Parse("Subject: s\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/ht\xffml\r\n\r\nx\r\n--b\r\nContent-Type: text/\xff\r\n\r\nx\r\n--b--\r\n").text;
+  EXPECT_NE(text.find("## Attachment: text/ht"), std::string::npos) << text;
+  EXPECT_TRUE(IsUtf8(text)) << text;
+}
+
 TEST(Mail, NestingAndPartsHaveLimits) {
   std::string deep = "Content-Type: text/plain\r\n\r\nx";
   for (int i = 0; i < 20; ++i) deep = "Content-Type: multipart/mixed; boundary=b" + std::to_string(i) + "\r\n\r\n--b" + std::to_string(i) + "\r\n" + deep;
