@@ -8,6 +8,7 @@
 
 #include "agents/writer.h"
 #include "base/clock.h"
+#include "base/utf8.h"
 #include "retrieval/ingest.h"
 
 namespace tenfold::agents {
@@ -120,7 +121,7 @@ class Turn {
     if (FollowsUp(question))
       for (auto before = input_.history.rbegin(); before != input_.history.rend(); ++before)
         if (before->role == "user") {
-          query = guards_->Mask(before->content).substr(0, 500) + "\n" + question;
+          query = std::string(CutUtf8(guards_->Mask(before->content), 500)) + "\n" + question;
           break;
         }
     const auto questions = query == question ? SplitQuestion(question) : std::vector{question};
@@ -286,15 +287,11 @@ std::string Assistant::Ask(const Context& ctx, const Question& question) {
   const auto now = ToMicros(ctx.clock().Now());
   const auto client_id = question.chat.empty() ? NewId("chat", ctx.clock()) : question.chat;
   auto title = question.text.substr(0, question.text.find('\n'));
-  if (title.size() > 60) {
-    std::size_t end = 57;
-    while (end > 0 && (static_cast<unsigned char>(title[end]) & 0xC0) == 0x80) --end;
-    title = title.substr(0, end) + "…";
-  }
+  if (title.size() > 60) title = std::string(CutUtf8(title, 57)) + "…";
   // The newest messages matter; what is older is left out, not refused.
   TurnInput input{version, KeyOf(user, client_id), {}};
   const std::size_t skip = question.history.size() > 8 ? question.history.size() - 8 : 0;
-  for (std::size_t i = skip; i < question.history.size(); ++i) input.history.push_back({question.history[i].role, question.history[i].content.substr(0, 2000)});
+  for (std::size_t i = skip; i < question.history.size(); ++i) input.history.push_back({question.history[i].role, std::string(CutUtf8(question.history[i].content, 2000))});
   workflows::RunSpec spec{std::string(kRunKind), ToJson(input), "", {}, nullptr};
   spec.also = [&](data::WriteTx& tx, const std::string& run) {
     auto chat = tx.Get<Chat>(input.chat).value_or(Chat{input.chat, user.user, client_id, title, now, now});

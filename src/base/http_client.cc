@@ -47,7 +47,8 @@ bool IsCredential(std::string_view header) {
 class Connection {
  public:
   explicit Connection(const Target& target) : target_(target), tls_context_(asio::ssl::context::tls_client), resolver_(io_), stream_(io_, tls_context_) {
-    tls_context_.set_default_verify_paths();
+    if (!target.tls) return;
+    tls_context_.set_default_verify_paths();  // some 10 ms
     tls_context_.set_verify_mode(asio::ssl::verify_peer);
     SSL_CTX_set_min_proto_version(tls_context_.native_handle(), TLS1_2_VERSION);
   }
@@ -179,11 +180,15 @@ HttpClientResponse FetchOnce(const Context& ctx, const Target& target, const Htt
   if (fresh) connection.Open();
   connection.OnStream("send to", false, [&](auto& stream, auto done) { http::async_write(stream, out, [done](beast::error_code error, std::size_t) mutable { done(error); }); });
   beast::flat_buffer buffer;
-  http::response_parser<http::buffer_body> parser;
-  parser.header_limit(64 << 10);
-  parser.body_limit(request.response_limit_bytes);
-  if (request.method == "HEAD") parser.skip(true);  // says how long the body would be, and has none
-  connection.OnStream("read from", false, [&](auto& stream, auto done) { http::async_read_header(stream, buffer, parser, [done](beast::error_code error, std::size_t) mutable { done(error); }); });
+  std::optional<http::response_parser<http::buffer_body>> reading;
+  do {  // an interim answer (RFC 9110, section 15.2) comes before the answer
+    auto& parser = reading.emplace();
+    parser.header_limit(64 << 10);
+    parser.body_limit(request.response_limit_bytes);
+    if (request.method == "HEAD") parser.skip(true);  // says how long the body would be, and has none
+    connection.OnStream("read from", false, [&](auto& stream, auto done) { http::async_read_header(stream, buffer, parser, [done](beast::error_code error, std::size_t) mutable { done(error); }); });
+  } while (reading->get().result_int() / 100 == 1 && reading->get().result() != http::status::switching_protocols);
+  auto& parser = *reading;
   HttpClientResponse response;
   response.status = parser.get().result_int();
   for (const auto& field : parser.get()) {

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <thread>
 
+#include "base/answers_testing.h"
 #include "base/http_server.h"
 #include "base/testing.h"
 
@@ -186,6 +187,17 @@ TEST_F(HttpClientTest, RefusesWhatIsNoUrlOrHeader) {
   request.headers.clear();
   request.url = "http://127.0.0.1:1/";
   EXPECT_EQ(CodeOf([&] { Fetch(ctx_, request); }), Code::kUnavailable);
+}
+
+TEST(HttpClient, PassesOverInterimAnswers) {
+  AnsweringServer server;
+  server.AnswerWith({"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 201 Created\r\nContent-Length: 5\r\n\r\nhello"});
+  HttpClientRequest request;
+  request.url = server.url();
+  const auto response = Fetch(Context::System("test").WithTimeout(10s), request);
+  EXPECT_EQ(response.status, 201);
+  EXPECT_EQ(response.body, "hello");
+  EXPECT_EQ(response.header("link"), "");
 }
 
 }  // namespace

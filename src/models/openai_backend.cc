@@ -38,13 +38,20 @@ class OpenAiGenerator : public Generator {
     result.finish_reason = "stop";
     SseParser events([&](std::string_view data) {
       if (data == "[DONE]") return;
-      const auto chunk = ParseJson(data);
+      Json chunk;
+      try {
+        chunk = ParseJson(data);
+      } catch (const Error& e) {
+        throw Error(Code::kUnavailable, "'" + name_ + "' sent an event that is no JSON: " + e.message());  // not our caller's fault, as ParseJson would have it
+      }
       if (!chunk.is_object()) return;
       if (const auto* error = chunk.get_object().if_contains("error"); error && !error->is_null()) server_.ThrowAnswer(StatusOf(*error), data);
       if (const auto* usage = chunk.get_object().if_contains("usage"); usage && usage->is_object()) {
         const auto count = [&](std::string_view field) -> std::uint32_t {
           const auto* value = usage->get_object().if_contains(field);
-          return value && value->is_number() ? value->to_number<std::uint32_t>() : 0;
+          boost::system::error_code error;  // of what is no count: nothing is made of it
+          const auto number = value && value->is_number() ? value->to_number<std::uint32_t>(error) : 0;
+          return error ? 0 : number;
         };
         result.usage.prompt_tokens = count("prompt_tokens");
         result.usage.completion_tokens = count("completion_tokens");

@@ -374,7 +374,8 @@ TEST_P(SearchIndexContract, ShowsNobodyWhatTheyMayNotRead) {
     }
     if (traits_.facets) {
       std::int64_t counted = 0;
-      for (const auto& count : index->Search(reader, "n", {.k = 1, .facets = {"even"}}).facets["even"]) counted += count.count;
+      auto found = index->Search(reader, "n", {.k = 1, .facets = {"even"}});
+      for (const auto& count : found.facets["even"]) counted += count.count;
       EXPECT_EQ(counted, static_cast<std::int64_t>(wanted.size()));
     }
     std::vector<std::string> fetched;

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/crypto.h"
+#include "base/utf8.h"
 
 namespace tenfold::serving {
 namespace {
@@ -134,7 +135,7 @@ class ChunkWriter {
     out_.Write("data: [DONE]\n\n");
   }
   void Fail(const Error& error) {
-    out_.Write(Data(JsonObject{{"error", JsonObject{{"message", error.message()}, {"type", string(OpenAiErrorType(HttpStatusOf(error.code())))}, {"param", nullptr}, {"code", string(CodeName(error.code()))}}}}));
+    out_.Write(Data(JsonObject{{"error", JsonObject{{"message", MendUtf8(error.message())}, {"type", string(OpenAiErrorType(HttpStatusOf(error.code())))}, {"param", nullptr}, {"code", string(CodeName(error.code()))}}}}));
   }
 
  private:
@@ -367,7 +368,7 @@ JsonObject MessageOf(const std::string& text, const ToolUse& tools, std::string&
   if (!tools.on) return message;
   try {
     const auto parsed = ParseJson(text);
-    const auto& fields = parsed.get_object();
+    const auto& fields = parsed.as_object();
     if (const auto* answer = fields.if_contains("answer"); answer && answer->is_string()) {
       message["content"] = *answer;
     } else if (fields.contains("name") && fields.contains("arguments")) {
@@ -376,7 +377,7 @@ JsonObject MessageOf(const std::string& text, const ToolUse& tools, std::string&
       finish_reason = "tool_calls";
     }
   } catch (const std::exception&) {
-    // Cut off by max_tokens: what there is is the content, and finish_reason says "length".
+    // Cut off by max_tokens, or of a model that no grammar holds to an object: what there is is the content, and of the former finish_reason says "length".
   }
   return message;
 }

@@ -2,6 +2,7 @@
 // read says why in its place and costs nothing else.
 #include "data/parsers/mail.h"
 
+#include "base/utf8.h"
 #include "data/parsers/html.h"
 #include "data/parsers/parsers.h"
 #include "data/parsers/text.h"
@@ -135,7 +136,7 @@ ParsedDocument ParseMail(const Context& ctx, std::string_view bytes, int nested)
     if (const auto value = DecodeHeader(message.header(theirs)); !value.empty()) out.metadata[ours] = std::string(Clip(value, 500));
   Reader reader(ctx, nested);
   reader.Read(message, 0);
-  out.text = Tidy(head + "\n" + reader.text + "\n" + reader.attached);
+  out.text = Tidy(MendUtf8(head + "\n" + reader.text + "\n" + reader.attached));  // names of types and files are as they were sent
   if (out.title.empty()) out.title = FirstHeading(out.text);
   return out;
 }

@@ -50,6 +50,12 @@ TEST(Mail, PartsAndAttachmentsAreReadByTheirOwnParsers) {
   EXPECT_EQ(document.text.find("plain form"), std::string::npos);
 }
 
+TEST(Mail, WhatASenderCallsAPartIsToldInUtf8) {
+  const auto text = Parse("Subject: s\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/ht\xffml\r\n\r\nx\r\n--b\r\nContent-Type: text/\xff\r\n\r\nx\r\n--b--\r\n").text;
+  EXPECT_NE(text.find("## Attachment: text/ht"), std::string::npos) << text;
+  EXPECT_TRUE(IsUtf8(text)) << text;
+}
+
 TEST(Mail, NestingAndPartsHaveLimits) {
   std::string deep = "Content-Type: text/plain\r\n\r\nx";
   for (int i = 0; i < 20; ++i) deep = "Content-Type: multipart/mixed; boundary=b" + std::to_string(i) + "\r\n\r\n--b" + std::to_string(i) + "\r\n" + deep;
@@ -66,7 +72,7 @@ TEST(Mail, NestingAndPartsHaveLimits) {
 }
 
 TEST(Image, TextIsReadWithBoxesAndHugePicturesAreRefused) {
-  const std::string huge = std::string("\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\1\0\0\0\1\0\0\b\0\0\0\0", 33);
+  const std::string huge = std::string("\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\1\0\0\0\1\0\0\b\0\0\0\0\0\0\0\0", 33);
   EXPECT_EQ(CodeOf([&] { Parse(huge, kPng); }), Code::kResourceExhausted);
   if (!std::filesystem::exists("/usr/bin/tesseract")) GTEST_SKIP() << "tesseract is not installed";
   for (const auto& [flag, type] : {std::pair("-png", kPng), std::pair("-jpeg", kJpeg), std::pair("-tiff", kTiff)}) {

@@ -3,6 +3,8 @@
 #include <charconv>
 #include <cmath>
 
+#include "base/json.h"
+#include "base/utf8.h"
 #include "data/parsers/parsers.h"
 #include "data/parsers/text.h"
 
@@ -66,6 +68,9 @@ void AddWord(Line& line, std::string_view word) {
   ++line.words;
 }
 
+/// A document's tables of characters may name halves of a pair, which these programs write as if they were characters. Empty if all is UTF-8.
+std::string MendedIfBroken(std::string_view output) { return IsUtf8(output) ? std::string() : MendUtf8(std::string(output)); }
+
 }  // namespace
 
 void Box::Include(const Box& other) {
@@ -81,7 +86,8 @@ Pages ReadBoxLayout(std::string_view output) {
   Line line;
   bool new_block = true, whole = false;
   std::size_t bytes = 0;
-  for (std::string_view rest = output; !rest.empty();) {
+  const auto mended = MendedIfBroken(output);
+  for (std::string_view rest = mended.empty() ? output : mended; !rest.empty();) {
     const auto end = std::min(rest.find('\n'), rest.size());
     const auto row = Trim(rest.substr(0, end));
     rest.remove_prefix(std::min(end + 1, rest.size()));
@@ -134,7 +140,8 @@ std::vector<Page> ReadTesseractTsv(std::string_view output, double scale) {
     }
     line = {};
   };
-  for (std::string_view rest = output; !rest.empty();) {
+  const auto mended = MendedIfBroken(output);
+  for (std::string_view rest = mended.empty() ? output : mended; !rest.empty();) {
     const auto end = std::min(rest.find('\n'), rest.size());
     auto row = rest.substr(0, end);
     rest.remove_prefix(std::min(end + 1, rest.size()));

@@ -133,6 +133,8 @@ TEST(Pdf, ScannedPagesAreReadWithBoxes) {
 TEST(Pdf, TextThatTheLayoutOfAnotherProgramCutsOffIsRefused) {
   EXPECT_EQ(CodeOf([] { ReadBoxLayout("<doc>\n<page width=\"1\" height=\"1\">\n<block >\n<line >\n<word >x</word>\n"); }), Code::kInvalidArgument);
   EXPECT_EQ(ReadBoxLayout("<doc>\n</doc>").pages.size(), 0u);
+  // Half of a pair, as poppler writes it.
+  EXPECT_EQ(WritePages(ReadBoxLayout("<doc>\n<page width=\"100\" height=\"100\">\n<block >\n<line xMin=\"1\" yMin=\"1\" xMax=\"20\" yMax=\"10\">\n<word >a\xed\xa0\x80z</word>\n</line>\n</block>\n</page>\n</doc>")).text, "a\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbdz\n");
 }
 
 TEST(Pdf, TheSampleShopsFilesKeepTheirHeadings) {

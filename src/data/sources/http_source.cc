@@ -105,7 +105,11 @@ std::string NormaliseUrl(std::string_view reference, std::string_view base) {
   auto host = *url.authority;
   for (auto& c : host) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   for (const std::string_view port : {url.scheme == "http" ? ":80" : ":443", ":"})
-    if (host.ends_with(port)) host.resize(host.size() - port.size());
+    if (host.ends_with(port)) {
+      host.resize(host.size() - port.size());
+      break;
+    }
+  if (host.ends_with(':')) return {};
   auto out = url.scheme + "://" + host + WithoutDotSegments(url.path) + (url.query ? "?" + *url.query : "");
   if (out.size() > 2048) return {};
   try {

@@ -156,7 +156,7 @@ TEST(NormaliseUrl, OnePageHasOneUrl) {
   EXPECT_EQ(NormaliseUrl("http://example.com"), "http://example.com/");
   EXPECT_EQ(NormaliseUrl("b c%zz", "http://example.com/a/"), "http://example.com/a/b%20c%25zz");
   EXPECT_EQ(NormaliseUrl("/%7ea%2f", "http://example.com/"), "http://example.com/~a%2F");
-  for (const char* bad : {"", "x", "ftp://a/", "http://u@a/", "http://", "javascript:x", "http://a b/"}) EXPECT_EQ(NormaliseUrl(bad), "") << bad;
+  for (const char* bad : {"", "x", "ftp://a/", "http://u@a/", "http://", "javascript:x", "http://a b/", "http://a::/b", "http://a::80/b"}) EXPECT_EQ(NormaliseUrl(bad), "") << bad;
   EXPECT_EQ(NextLink("<https://a/?page=1>; rel=\"prev\", <https://a/?page=3>; rel=\"next\""), "https://a/?page=3");
   EXPECT_EQ(NextLink("<https://a/?page=1>; rel=\"prev\""), "");
 }

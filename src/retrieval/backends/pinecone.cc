@@ -156,7 +156,9 @@ class PineconeIndex : public SearchIndex {
       for (const auto& one : answer.at("vectors").as_array())
         if (auto id = StringOf(one.as_object(), "id"); id > after) ids.insert(std::move(id));
       const auto* pagination = answer.if_contains("pagination");
-      token = pagination && pagination->is_object() ? StringOf(pagination->get_object(), "next") : std::string();
+      auto next = pagination && pagination->is_object() ? StringOf(pagination->get_object(), "next") : std::string();
+      if (!next.empty() && next == token) throw Error(Code::kUnavailable, "pinecone lists the same page for ever");
+      token = std::move(next);
       if (token.empty()) break;
       if (ids.size() > kMaxIds) throw Error(Code::kResourceExhausted, "pinecone lists in no promised order, and more than " + std::to_string(kMaxIds) + " ids begin with '" + std::string(prefix) + "'; give a longer prefix");
     }
@@ -294,7 +296,7 @@ std::unique_ptr<SearchIndex> OpenPineconeIndex(const Context& ctx, std::string_v
     host = StringOf(found->get_object(), "host");
     if (host.find("://") == std::string::npos) host = "https://" + host;
   }
-  return std::make_unique<PineconeIndex>(ctx, host, options);
+  return ExpectAnswers("pinecone", [&] { return std::make_unique<PineconeIndex>(ctx, host, options); });
 }
 
 }  // namespace tenfold::retrieval

@@ -31,7 +31,55 @@ std::string MessageIn(std::string_view body) {
   return said;
 }
 
+template <class F>
+auto Expect(const std::string& name, F&& ask) {
+  try {
+    return ask();
+  } catch (const Error&) {
+    throw;
+  } catch (const std::bad_alloc&) {
+    throw;
+  } catch (const std::exception&) {  // of Boost.JSON: a field is missing, or of another type
+    throw Error(Code::kUnavailable, name + ": an answer is not as its protocol says");
+  }
+}
+
+class ExpectingIndex final : public SearchIndex {
+ public:
+  ExpectingIndex(std::string name, std::unique_ptr<SearchIndex> index) : name_(std::move(name)), index_(std::move(index)) {}
+  std::size_t dim() const override { return index_->dim(); }
+  Metric metric() const override { return index_->metric(); }
+  bool has_words() const override { return index_->has_words(); }
+  void Write(const Context& ctx, std::string_view name_space, std::span<const IndexChange> changes) override {
+    Expect(name_, [&] { index_->Write(ctx, name_space, changes); });
+  }
+  IndexResult Search(const Context& ctx, std::string_view name_space, const IndexQuery& query) override {
+    return Expect(name_, [&] { return index_->Search(ctx, name_space, query); });
+  }
+  std::vector<IndexRecord> Fetch(const Context& ctx, std::string_view name_space, std::span<const std::string> ids) override {
+    return Expect(name_, [&] { return index_->Fetch(ctx, name_space, ids); });
+  }
+  std::vector<std::string> List(const Context& ctx, std::string_view name_space, std::string_view prefix, std::string_view after, std::size_t limit) override {
+    return Expect(name_, [&] { return index_->List(ctx, name_space, prefix, after, limit); });
+  }
+  std::vector<NamespaceInfo> Namespaces(const Context& ctx) override {
+    return Expect(name_, [&] { return index_->Namespaces(ctx); });
+  }
+  void DeleteNamespace(const Context& ctx, std::string_view name_space) override {
+    Expect(name_, [&] { index_->DeleteNamespace(ctx, name_space); });
+  }
+
+ private:
+  const std::string name_;
+  const std::unique_ptr<SearchIndex> index_;
+};
+
 }  // namespace
+
+std::unique_ptr<SearchIndex> ExpectAnswers(std::string name, const std::function<std::unique_ptr<SearchIndex>()>& open) {
+  auto index = Expect(name, open);
+  return std::make_unique<ExpectingIndex>(std::move(name), std::move(index));
+}
 
 std::optional<Json> JsonService::Call(const Context& ctx, std::string_view method, std::string_view path, const Json* body) const {
   HttpClientRequest request;
@@ -47,7 +95,11 @@ std::optional<Json> JsonService::Call(const Context& ctx, std::string_view metho
   const auto response = Within(name_, [&] { return FetchPatiently(ctx, RetryPolicy{}, [&] { return request; }); });
   if (response.status >= 200 && response.status < 300) {
     if (response.body.empty()) return Json(nullptr);
-    return Within(name_, [&] { return ParseJson(response.body); });
+    try {
+      return ParseJson(response.body);
+    } catch (const Error& e) {
+      throw Error(Code::kUnavailable, name_ + " answered something that is no JSON: " + e.message());  // not our caller's fault, as ParseJson would have it
+    }
   }
   if (response.status == 404) return std::nullopt;
   const auto code = response.status == 401   ? Code::kUnauthenticated

@@ -91,10 +91,10 @@ class WeaviateIndex : public SearchIndex {
       schema = service_.Call(ctx, "GET", "/v1/schema/" + class_);
       if (!schema) throw Error(Code::kUnavailable, "weaviate: the class '" + class_ + "' was made and is not there");
     }
-    const auto* config = schema->get_object().if_contains("vectorIndexConfig");
+    const auto* config = schema->as_object().if_contains("vectorIndexConfig");
     if (config && config->is_object() && StringOf(config->get_object(), "distance") != Distance())
       throw Error(Code::kInvalidArgument, "weaviate: the class '" + class_ + "' measures '" + StringOf(config->get_object(), "distance") + "', this index needs '" + Distance() + "'; choose another class");
-    for (const auto& property : schema->get_object().at("properties").as_array()) properties_.insert(StringOf(property.as_object(), "name"));
+    for (const auto& property : schema->as_object().at("properties").as_array()) properties_.insert(StringOf(property.as_object(), "name"));
     if (!properties_.contains("tf_id") || !properties_.contains("tf_keys")) throw Error(Code::kInvalidArgument, "weaviate: the class '" + class_ + "' is somebody else's; choose another");
   }
 
@@ -141,7 +141,7 @@ class WeaviateIndex : public SearchIndex {
     for (const auto& id : ids) {
       const auto found = CallObject(ctx, "GET", name_space, id);
       if (!found) continue;
-      auto record = RecordOf(found->get_object());
+      auto record = RecordOf(found->as_object());
       if (ctx.principal().MayRead(record.access)) out.push_back(std::move(record));
     }
     return out;
@@ -241,7 +241,7 @@ class WeaviateIndex : public SearchIndex {
         // A change of one part is a put of the whole: what is read back is what was written, so nothing is lost.
         const auto known = CallObject(ctx, "GET", name_space, record.id);
         if (!known) continue;
-        auto whole = RecordOf(known->get_object());
+        auto whole = RecordOf(known->as_object());
         ApplyPart(change, whole);
         record = std::move(whole);
       }
@@ -498,7 +498,7 @@ std::unique_ptr<SearchIndex> OpenWeaviateIndex(const Context& ctx, std::string_v
   const auto name = whole ? url.substr(slash + 1) : std::string_view();
   if (!whole || !std::isupper(static_cast<unsigned char>(name[0])) || !std::all_of(name.begin(), name.end(), [](unsigned char c) { return std::isalnum(c) || c == '_'; }))
     throw Error(Code::kInvalidArgument, "weaviate: the URL is weaviate:http://host:port/Class, and a class begins with a capital letter");
-  return std::make_unique<WeaviateIndex>(ctx, std::string(url.substr(0, slash)), std::string(name), options);
+  return ExpectAnswers("weaviate", [&] { return std::make_unique<WeaviateIndex>(ctx, std::string(url.substr(0, slash)), std::string(name), options); });
 }
 
 }  // namespace tenfold::retrieval

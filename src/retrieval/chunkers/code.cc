@@ -153,7 +153,7 @@ class CodeCutter {
   std::size_t LineStart(std::size_t at, std::size_t from) const {
     auto start = at;
     while (start > from && (text_[start - 1] == ' ' || text_[start - 1] == '\t')) --start;
-    return start == from || text_[start - 1] == '\n' ? start : at;
+    return start <= from || text_[start - 1] == '\n' ? start : at;
   }
   static std::string Below(const std::string& path, const std::string& name) { return name.empty() ? path : path.empty() ? name : path + " > " + name; }
   static bool IsLead(TSNode node) {
