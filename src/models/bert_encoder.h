@@ -11,6 +11,7 @@
 
 #include "base/executor.h"
 #include "base/json.h"
+#include "models/bert_attention.h"
 #include "models/bert_kernels.h"
 #include "models/safetensors.h"
 

@@ -1,5 +1,5 @@
 #pragma once
-/// \file The arithmetic of a BERT forward pass on one CPU thread: blocked matrix product in three precisions, layer norm, GELU, soft-max.
+/// \file The arithmetic of a BERT forward pass on one CPU thread, but for attention: blocked matrix product in three precisions, layer norm, GELU.
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -115,17 +115,6 @@ void Multiply(const Inputs& in, const PackedMatrix& weights, const float* bias, 
 void AddAndNormalise(float* x, const float* residual, std::size_t rows, std::size_t width, const float* scale, const float* shift);
 /// In place: x/2 * (1 + erf(x/sqrt 2)). Error of erf below 2e-7. Source: Abramowitz & Stegun 7.1.26.
 void Gelu(std::span<float> x);
-/// In place: exp(scale * x) / sum. Shapes: x [rows, width], rows `stride` floats apart.
-void ScaledSoftmax(float* x, std::size_t rows, std::size_t width, std::size_t stride, float scale);
-
-/// Memory of Attend, used again and again.
-struct AttentionScratch {
-  AlignedBuffer<float> scores, float_keys, float_values;
-  AlignedBuffer<std::uint16_t> queries, keys, values, weights;
-};
-/// soft-max(Q K^T / sqrt(head width)) V, head by head. Shapes: in [length, 3 * width] as Q K V side by side; out [length, width].
-/// In kFloat32 all is float32. The others compute in bfloat16 with float32 sums where the CPU can, and normalise at the end.
-void Attend(const float* in, std::size_t length, std::size_t width, std::size_t heads, Precision precision, float* out, AttentionScratch& scratch);
 
 namespace internal {
 /// A block of a byte product, exact: sums[r * kPanelColumns + c] = sum over i of in[r * in_stride + i] * panel[(i/4 * kPanelColumns + c) * 4 + i%4].
