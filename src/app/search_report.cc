@@ -2,6 +2,8 @@
 
 #include <cstdio>
 
+#include "base/utf8.h"
+
 namespace tenfold::app {
 namespace {
 
@@ -34,7 +36,7 @@ std::string ExplanationInWords(const SearchExplanation& explanation) {
 
 std::string ReportInWords(const SearchResponse& response) {
   std::string text;
-  for (const auto& hit : response.hits) text += hit.document.title + " (" + hit.document.uri + ")\n  " + hit.text.substr(0, 300) + "\n\n";
+  for (const auto& hit : response.hits) text += hit.document.title + " (" + hit.document.uri + ")\n  " + std::string(CutUtf8(hit.text, 300)) + "\n\n";
   if (text.empty()) text = "nothing found\n";
   for (const auto& [key, counts] : response.facets) {
     text += key + ":\n";

@@ -4,6 +4,7 @@
 #include <map>
 #include <optional>
 
+#include "base/utf8.h"
 #include "retrieval/bitmap.h"
 #include "retrieval/bm25_index.h"
 #include "retrieval/index_snapshot.h"
@@ -139,7 +140,7 @@ struct IndexShard::Parts {
     const auto readable = Allowed(reader, {});
     std::string out;
     const auto add = [&](const std::string& field, const char* place) {
-      if (out.size() < kMostNotice && !metadata.HasIn(field, readable)) out += (out.empty() ? "" : "; ") + std::string("nothing that may be read here has a field '") + field.substr(0, 64) + "' (" + place + ")";
+      if (out.size() < kMostNotice && !metadata.HasIn(field, readable)) out += (out.empty() ? "" : "; ") + std::string("nothing that may be read here has a field '") + std::string(CutUtf8(field, 64)) + "' (" + place + ")";
     };
     for (const auto& field : FieldsOf(query.filter)) add(field, "filter");
     for (const auto& field : query.facets) add(field, "facet");

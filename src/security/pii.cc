@@ -77,7 +77,8 @@ const std::vector<Pattern*>& Patterns() {
   // In order of precedence: a card's digits must not be taken for a phone number.
   static const auto& patterns = *new std::vector<Pattern*>{
       new Pattern{PiiKind::kEmail, "EMAIL", RE2(R"(([A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,24}))"), nullptr},
-      new Pattern{PiiKind::kIban, "IBAN", RE2(R"(\b([A-Za-z]{2}\d{2}(?: ?[A-Za-z0-9]{4}){2,7}(?: ?[A-Za-z0-9]{1,3})?)\b)"), IsIban},
+      // In groups: in capitals, or with no more small letters than a country and a bank. Else ordinary words would be groups, and an answer's stream is cut between those (OutputGuard).
+      new Pattern{PiiKind::kIban, "IBAN", RE2(R"(\b([A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?|[a-z]{2}\d{2}(?: [a-z]{4})?(?: \d{4}){2,7}(?: \d{1,3})?|[A-Za-z]{2}\d{2}[A-Za-z0-9]{11,30})\b)"), IsIban},
       new Pattern{PiiKind::kCard, "CARD", RE2(R"(\b(\d(?:[ -]?\d){12,18})\b)"), IsCard},
       new Pattern{PiiKind::kSsn, "SSN", RE2(R"(\b(\d{3}-\d{2}-\d{4})\b)"), nullptr},
       new Pattern{PiiKind::kIpAddress, "IP", RE2(R"(\b(\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3})\b)"), IsIp},
