@@ -4,6 +4,7 @@
 
 #include "agents/tool.h"
 #include "base/clock.h"
+#include "base/utf8.h"
 #include "data/records.h"
 
 namespace tenfold::agents {
@@ -150,8 +151,7 @@ Tool MakeOpenTicket(AuditEffect audit) {
     if (subject.size() > 80) {
       auto end = subject.rfind(' ', 77);
       if (end == std::string::npos || end < 40) end = 77;
-      while (end > 0 && (static_cast<unsigned char>(subject[end]) & 0xC0) == 0x80) --end;
-      subject = subject.substr(0, end) + "…";
+      subject = std::string(CutUtf8(subject, end)) + "…";
     }
     JsonObject arguments{{"subject", subject}, {"body", message.substr(0, 8000)}};
     if (const auto id = FindOrderId(message); !id.empty()) arguments["order_id"] = id;

@@ -3,6 +3,8 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "base/utf8.h"
+
 namespace tenfold {
 
 std::string_view CodeName(Code code) {
@@ -24,6 +26,8 @@ std::string_view CodeName(Code code) {
   }
   return "internal";
 }
+
+Error::Error(Code code, std::string message, std::string param) : code_(code), message_(MendUtf8(std::move(message))), param_(MendUtf8(std::move(param))) {}
 
 namespace internal {
 void CheckFailed(const char* expression, const char* file, int line) {

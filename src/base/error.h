@@ -31,8 +31,8 @@ std::string_view CodeName(Code code);
 /// What was tried, on which thing, and the limit: "open model 'bert@3': manifest is 9 MB, limit 4 MB". Never a secret or a prompt.
 class Error : public std::exception {
  public:
-  Error(Code code, std::string message, std::string param = {})
-      : code_(code), message_(std::move(message)), param_(std::move(param)) {}
+  /// Both texts become UTF-8: they may quote, and cut, what somebody sent.
+  Error(Code code, std::string message, std::string param = {});
   Code code() const { return code_; }
   const std::string& message() const { return message_; }
   /// The field path the message is about ("filter.and[2].field"), empty if none.

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "base/utf8.h"
-
 namespace tenfold {
 
 std::string_view HttpRequest::header(std::string_view lower_name) const {
@@ -69,9 +67,9 @@ HttpResponse ErrorResponse(const Error& error) {
   HttpResponse response;
   response.status = HttpStatusOf(error.code());
   JsonObject body;
-  body["message"] = MendUtf8(error.message());  // it may have cut a name that a client sent
+  body["message"] = error.message();
   body["type"] = boost::json::string(OpenAiErrorType(response.status));
-  body["param"] = error.param().empty() ? Json(nullptr) : Json(boost::json::string(MendUtf8(error.param())));
+  body["param"] = error.param().empty() ? Json(nullptr) : Json(boost::json::string(error.param()));
   body["code"] = boost::json::string(response.status == 401 ? "invalid_api_key" : CodeName(error.code()));
   response.body = ToText(JsonObject{{"error", std::move(body)}});
   if (response.status == 429 || response.status == 503) response.headers.emplace_back("retry-after", "1");

@@ -48,7 +48,7 @@ class Connection {
  public:
   explicit Connection(const Target& target) : target_(target), tls_context_(asio::ssl::context::tls_client), resolver_(io_), stream_(io_, tls_context_) {
     if (!target.tls) return;
-    tls_context_.set_default_verify_paths();  // some 10 ms
+    tls_context_.set_default_verify_paths();  // reads all of the system's certificates
     tls_context_.set_verify_mode(asio::ssl::verify_peer);
     SSL_CTX_set_min_proto_version(tls_context_.native_handle(), TLS1_2_VERSION);
   }

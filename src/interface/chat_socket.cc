@@ -4,7 +4,6 @@
 #include <set>
 
 #include "base/log.h"
-#include "base/utf8.h"
 #include "interface/turn.h"
 
 namespace tenfold::interface {
@@ -42,7 +41,7 @@ class ChatSocket : public std::enable_shared_from_this<ChatSocket> {
         throw;
       }
     } catch (const Error& e) {
-      socket_->Offer(FrameText("error", frame.requestId, {{"errorText", MendUtf8(e.message())}}));
+      socket_->Offer(FrameText("error", frame.requestId, {{"errorText", e.message()}}));
     }
   }
 
@@ -108,7 +107,7 @@ class ChatSocket : public std::enable_shared_from_this<ChatSocket> {
     socket_->Send(FrameText("end", request));
   }
 
-  void Fail(const std::string& request, const std::string& why) { socket_->Offer(FrameText("error", request, {{"errorText", MendUtf8(why)}})); }
+  void Fail(const std::string& request, const std::string& why) { socket_->Offer(FrameText("error", request, {{"errorText", why}})); }
 
   const std::shared_ptr<const ChatParts> on_;
   const Context ctx_;

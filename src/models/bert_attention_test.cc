@@ -3,18 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <random>
+
+#include "models/bert_testing.h"
 
 namespace tenfold::models {
 namespace {
-
-std::vector<float> RandomFloats(std::size_t count, unsigned seed) {
-  std::mt19937 random(seed);
-  std::normal_distribution<float> normal;
-  std::vector<float> out(count);
-  for (auto& x : out) x = normal(random);
-  return out;
-}
 
 TEST(BertAttention, EqualsItsDefinition) {
   for (const auto& [width, heads] : {std::pair<std::size_t, std::size_t>{64, 2}, {96, 1}, {30, 2}, {9, 3}, {128, 2}})

@@ -3,18 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <random>
+
+#include "models/bert_testing.h"
 
 namespace tenfold::models {
 namespace {
-
-std::vector<float> RandomFloats(std::size_t count, unsigned seed) {
-  std::mt19937 random(seed);
-  std::normal_distribution<float> normal;
-  std::vector<float> out(count);
-  for (auto& x : out) x = normal(random);
-  return out;
-}
 
 /// Sizes that fill panels, blocks and registers, and sizes that do not.
 TEST(BertKernels, ProductsEqualTheirDefinitionInEveryPrecision) {

@@ -2,6 +2,7 @@
 
 #include <functional>
 
+#include "base/utf8.h"
 #include "models/embedder_url.h"
 #include "models/remote_server.h"
 
@@ -101,12 +102,10 @@ class RemoteEmbedder final : public Embedder {
   std::uint32_t CountTokens(std::string_view text) override { return static_cast<std::uint32_t>(text.size() / kBytesPerToken + 1); }
 
  private:
-  /// Never in the middle of a character.
+  /// Some servers refuse an empty text.
   std::string_view Cut(std::string_view text) const {
     if (text.empty()) return " ";
-    auto end = std::min<std::size_t>(text.size(), std::size_t{max_tokens_} * kBytesPerToken);
-    while (end > 0 && end < text.size() && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
-    return text.substr(0, end);
+    return CutUtf8(text, std::size_t{max_tokens_} * kBytesPerToken);
   }
 
   std::vector<std::vector<float>> Ask(const Context& ctx, JsonArray texts, EmbedKind kind) const {

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <optional>
 
+#include "base/utf8.h"
 #include "models/remote_server.h"
 
 namespace tenfold::models {
@@ -47,12 +48,10 @@ RemoteServer ServerOf(const Protocol& protocol, std::string_view url, std::strin
   return {std::string(base), std::string(model), std::move(key)};
 }
 
-/// Never in the middle of a character; some servers refuse an empty text.
+/// Some servers refuse an empty text.
 std::string_view Cut(std::string_view text) {
   if (text.empty()) return " ";
-  auto end = std::min(text.size(), kMostBytes);
-  while (end > 0 && end < text.size() && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
-  return text.substr(0, end);
+  return CutUtf8(text, kMostBytes);
 }
 
 class RemoteReranker final : public Reranker {

@@ -114,17 +114,19 @@ struct IndexShard::Parts {
     free_rows.push_back(row);
   }
 
-  /// What the reader may find and the query's filter and groups let through.
-  Bitmap Allowed(const Principal& reader, const IndexQuery& query) const {
+  Bitmap Readable(const Principal& reader) const {
     std::size_t unread = 0;
     for (const auto& [access, held] : rows_of_access) unread += reader.MayRead(access) ? 0 : held.size();
-    Bitmap allowed;
-    if (unread == 0) {
-      allowed = present;
-    } else {
-      for (const auto& [access, held] : rows_of_access)
-        if (reader.MayRead(access)) held.AddTo(allowed);
-    }
+    if (unread == 0) return present;
+    Bitmap readable;
+    for (const auto& [access, held] : rows_of_access)
+      if (reader.MayRead(access)) held.AddTo(readable);
+    return readable;
+  }
+
+  /// Of what the reader may find, what the query's filter and groups let through.
+  Bitmap Allowed(const Bitmap& readable, const IndexQuery& query) const {
+    auto allowed = readable;
     if (query.groups) {
       Bitmap narrowed;
       for (const auto& name : *query.groups)
@@ -135,9 +137,7 @@ struct IndexShard::Parts {
   }
 
   /// Empty, or which fields of the filter and the facets nothing that the reader may find has: a name written wrong is not to look like an empty answer.
-  std::string UnknownFields(const Principal& reader, const IndexQuery& query) const {
-    if (query.filter.is_all() && query.facets.empty()) return {};
-    const auto readable = Allowed(reader, {});
+  std::string UnknownFields(const Bitmap& readable, const IndexQuery& query) const {
     std::string out;
     const auto add = [&](const std::string& field, const char* place) {
       if (out.size() < kMostNotice && !metadata.HasIn(field, readable)) out += (out.empty() ? "" : "; ") + std::string("nothing that may be read here has a field '") + std::string(CutUtf8(field, 64)) + "' (" + place + ")";
@@ -261,7 +261,8 @@ void IndexShard::SetGroupMetadata(std::string_view group, const JsonObject& meta
 IndexResult IndexShard::Search(const Principal& reader, const IndexQuery& query) const {
   const auto& p = *parts_;
   CheckQuery(query, p.dim);
-  const auto allowed = p.Allowed(reader, query);
+  const auto readable = p.Readable(reader);
+  const auto allowed = p.Allowed(readable, query);
   IndexResult out;
   if (query.text.empty() && query.vector.empty()) {
     out = p.InOrderOfId(allowed, query);
@@ -280,10 +281,10 @@ IndexResult IndexShard::Search(const Principal& reader, const IndexQuery& query)
       if (out.hits.size() >= std::min(query.k, wanted) || !has_more || !query.per_group) break;
     }
   }
-  out.notice = p.UnknownFields(reader, query);
+  out.notice = p.UnknownFields(readable, query);
   if (query.explain) {
     out.allowed = static_cast<std::int64_t>(allowed.count());
-    out.readable = static_cast<std::int64_t>(p.Allowed(reader, {}).count());
+    out.readable = static_cast<std::int64_t>(readable.count());
   }
   for (const auto& key : query.facets) out.facets.emplace(key, p.metadata.Count(key, allowed, query.facet_values));
   return out;
@@ -292,7 +293,7 @@ IndexResult IndexShard::Search(const Principal& reader, const IndexQuery& query)
 std::size_t IndexShard::Count(const Principal& reader, const Filter& filter) const {
   IndexQuery query;
   query.filter = filter;
-  return parts_->Allowed(reader, query).count();
+  return parts_->Allowed(parts_->Readable(reader), query).count();
 }
 
 std::size_t IndexShard::records() const { return parts_->row_of_id.size(); }

@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/percent.h"
-#include "serving/openai.h"
+#include "serving/openai_testing.h"
 #include "serving/pinecone.h"
 #include "serving/weaviate.h"
 
@@ -33,25 +33,6 @@ class LettersEmbedder : public models::Embedder {
   std::uint32_t max_tokens() const override { return 512; }
   std::string name() const override { return "letters"; }
   std::uint32_t CountTokens(std::string_view text) override { return static_cast<std::uint32_t>(text.size()); }
-};
-
-/// Says what it was told last, in two pieces.
-class EchoGenerator : public models::Generator {
- public:
-  models::GenerateResult Generate(const Context&, const models::GenerateRequest& request, const OnText& on_text) override {
-    models::GenerateResult out;
-    out.text = request.messages.back().content;
-    out.finish_reason = "stop";
-    if (on_text && !out.text.empty()) on_text(out.text.substr(0, 1)), on_text(out.text.substr(1));
-    return out;
-  }
-  std::uint32_t CountTokens(std::string_view text) override { return static_cast<std::uint32_t>(text.size()); }
-  std::uint32_t context_tokens() const override { return 4096; }
-  std::string name() const override { return "echo"; }
-};
-
-class NoGuards : public agents::Guards {
-  std::unique_ptr<agents::TurnGuards> BeginTurn(const agents::GuardConfig&) const override { return nullptr; }
 };
 
 class Text : public StreamWriter {

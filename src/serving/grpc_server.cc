@@ -16,7 +16,6 @@
 
 #include "base/files.h"
 #include "base/log.h"
-#include "base/utf8.h"
 
 namespace tenfold::serving {
 namespace {
@@ -46,7 +45,7 @@ grpc::StatusCode StatusCodeOf(Code code) {
   }
   return grpc::StatusCode::INTERNAL;
 }
-grpc::Status StatusOf(const Error& e) { return {StatusCodeOf(e.code()), MendUtf8(e.message())}; }
+grpc::Status StatusOf(const Error& e) { return {StatusCodeOf(e.code()), e.message()}; }
 
 std::string TextOf(const grpc::ByteBuffer& bytes) {
   std::vector<grpc::Slice> slices;

@@ -4,7 +4,6 @@
 
 #include "base/clock.h"
 #include "base/crypto.h"
-#include "base/utf8.h"
 
 namespace tenfold::serving {
 namespace {
@@ -135,7 +134,7 @@ class ChunkWriter {
     out_.Write("data: [DONE]\n\n");
   }
   void Fail(const Error& error) {
-    out_.Write(Data(JsonObject{{"error", JsonObject{{"message", MendUtf8(error.message())}, {"type", string(OpenAiErrorType(HttpStatusOf(error.code())))}, {"param", nullptr}, {"code", string(CodeName(error.code()))}}}}));
+    out_.Write(Data(JsonObject{{"error", JsonObject{{"message", error.message()}, {"type", string(OpenAiErrorType(HttpStatusOf(error.code())))}, {"param", nullptr}, {"code", string(CodeName(error.code()))}}}}));
   }
 
  private:

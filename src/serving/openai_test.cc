@@ -1,4 +1,4 @@
-#include "serving/openai.h"
+#include "serving/openai_testing.h"
 
 #include <gtest/gtest.h>
 
@@ -6,25 +6,6 @@
 
 namespace tenfold::serving {
 namespace {
-
-/// Says what it was told last, held to no schema.
-class EchoGenerator : public models::Generator {
- public:
-  models::GenerateResult Generate(const Context&, const models::GenerateRequest& request, const OnText& on_text) override {
-    models::GenerateResult out;
-    out.text = request.messages.back().content;
-    out.finish_reason = "stop";
-    if (on_text) on_text(out.text);
-    return out;
-  }
-  std::uint32_t CountTokens(std::string_view text) override { return static_cast<std::uint32_t>(text.size()); }
-  std::uint32_t context_tokens() const override { return 4096; }
-  std::string name() const override { return "echo"; }
-};
-
-class NoGuards : public agents::Guards {
-  std::unique_ptr<agents::TurnGuards> BeginTurn(const agents::GuardConfig&) const override { return nullptr; }
-};
 
 TEST(OpenAi, WhatIsNoCallOfAToolIsText) {
   const TemporaryFolder folder;

@@ -3,7 +3,6 @@
 #include <charconv>
 
 #include "base/error.h"
-#include "base/utf8.h"
 
 namespace tenfold::serving {
 namespace {
@@ -211,7 +210,7 @@ HttpResponse InsertBatch(WeaviateObjects& on, const Context& ctx, const HttpRequ
     for (std::size_t i = 0; i < places.size(); ++i) {
       auto json = ObjectJson(schema, objects[i], of.second, false);
       if (errors[i].empty()) json["result"] = JsonObject{{"status", "SUCCESS"}};
-      else json["result"] = JsonObject{{"status", "FAILED"}, {"errors", JsonObject{{"error", JsonArray{JsonObject{{"message", MendUtf8(errors[i])}}}}}}};
+      else json["result"] = JsonObject{{"status", "FAILED"}, {"errors", JsonObject{{"error", JsonArray{JsonObject{{"message", errors[i]}}}}}}};
       out[places[i]] = std::move(json);
     }
   }

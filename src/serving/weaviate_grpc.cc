@@ -5,7 +5,6 @@
 #include <v1/tenants.pb.h>
 
 #include "base/error.h"
-#include "base/utf8.h"
 #include "serving/weaviate.h"
 #include "serving/weaviate_messages.h"
 
@@ -32,7 +31,7 @@ pb::BatchObjectsReply PutBatch(const Context& ctx, WeaviateObjects& on, const pb
   const auto fail = [&](int index, const std::string& message) {
     auto& error = *reply.add_errors();
     error.set_index(index);
-    error.set_error(MendUtf8(message));
+    error.set_error(message);
   };
   std::map<std::pair<std::string, std::string>, std::pair<std::vector<int>, std::vector<WeaviateObject>>> groups;  // by class and tenant
   for (int i = 0; i < request.objects_size(); ++i) {

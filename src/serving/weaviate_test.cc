@@ -15,14 +15,6 @@ namespace pb = weaviate::v1;
 using Type = WeaviateType;
 
 WeaviateClass ReadClass(const char* text) { return ReadWeaviateClass(ParseJson(text).as_object()); }
-Code CodeOf(const std::function<void()>& work) {
-  try {
-    work();
-  } catch (const Error& e) {
-    return e.code();
-  }
-  return Code::kInternal;
-}
 
 TEST(WeaviateSchema, ReadsBackWhatItMadeOfAClass) {
   for (const auto* text : {R"({"class": "films"})", R"({"class": "Films", "vectorizer": "none", "vectorIndexConfig": {"distance": "dot", "ef": 64}, "properties": [{"name": "Title", "dataType": ["text"]}]})",

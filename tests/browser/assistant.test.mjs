@@ -1,45 +1,14 @@
 // The chat in a real browser: node tests/browser/assistant.test.mjs BASE_URL [SCREENSHOT_FOLDER]. Prints "N passed, N failed".
-// Needs a server with the sample shop, and playwright-core from web/node_modules.
-import { createRequire } from "node:module";
 import { join } from "node:path";
+import { base, check, finish, newPage, problems, shot, shots, signIn } from "./browser.mjs";
 
-const require = createRequire(new URL("../../web/package.json", import.meta.url));
-const { chromium } = require("playwright-core");
-const [base, shots] = process.argv.slice(2);
-let passed = 0;
-let failed = 0;
-const check = (what, good, seen = "") => {
-  good ? ++passed : ++failed;
-  if (!good) console.log(`FAILED ${what}: ${seen}`);
-};
-
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-  args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
-});
-const problems = [];
-const newPage = async (options = {}) => {
-  const page = await (await browser.newContext({ viewport: { width: 1200, height: 850 }, ...options })).newPage();
-  page.on("console", (message) => message.type() === "error" && problems.push(message.text()));
-  page.on("pageerror", (error) => problems.push(String(error)));
-  page.setDefaultTimeout(20_000);
-  return page;
-};
-const shot = (page, name) => (shots ? page.screenshot({ path: join(shots, `${name}.png`) }) : undefined);
-const signIn = async (page, email) => {
-  await page.goto(`${base}/signin`);
-  await page.getByLabel("E-mail").fill(email);
-  await page.getByLabel("Password").fill("larkfield");
-  await page.getByRole("button", { name: "Sign in" }).click();
-  await page.getByLabel("Your message").waitFor();
-};
 const ask = async (page, text) => {
   await page.getByLabel("Your message").fill(text);
   await page.keyboard.press("Enter");
 };
 const finished = (page) => page.getByRole("button", { name: "Send", exact: true }).waitFor();
 
-try {
+await finish(async () => {
   const page = await newPage();
   await page.goto(`${base}/signin`);
   await page.getByLabel("E-mail").fill("mara.lindt@example.com");
@@ -167,10 +136,4 @@ try {
   await phone.getByText("there is no answer", { exact: false }).waitFor();
   check("another customer's answer does not exist", true);
   problems.splice(0, problems.length, ...problems.filter((text) => !text.includes("404")));
-} catch (error) {
-  check("the script runs to its end", false, error);
-}
-check("no error in the console", problems.length === 0, problems.join(" | "));
-await browser.close();
-console.log(`${passed} passed, ${failed} failed`);
-process.exit(failed ? 1 : 0);
+});

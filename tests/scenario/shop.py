@@ -38,11 +38,16 @@ def node_path():
     return subprocess.run([ROOT / "scripts" / "fetch_node"], capture_output=True, text=True, check=True).stdout.strip()
 
 
+def start(home, *options):
+    """The server over the sample shop, and its address."""
+    server = subprocess.Popen([BIN, "up", "--home", home, "--listen", "127.0.0.1:0", "--example", "shop", *options], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    return server, next((line.split()[1] for line in server.stdout if line.startswith("ready ")), None)
+
+
 with_models = (CACHE / "models" / MODEL / "model.gguf").exists() and (CACHE / "models" / "all-minilm-l6-v2" / "model.safetensors").exists()
 run("facts of the questions stand in their articles", ["python3", ROOT / "examples" / "shop" / "check_questions.py"])
 with tempfile.TemporaryDirectory() as home:
-    server = subprocess.Popen([BIN, "up", "--home", home, "--listen", "127.0.0.1:0", "--example", "shop", *([] if with_models else ["--no-models"])], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    url = next((line.split()[1] for line in server.stdout if line.startswith("ready ")), None)
+    server, url = start(home, *([] if with_models else ["--no-models"]))
     if not url:
         print("FAILED the server did not start\n0 passed, 1 failed")
         sys.exit(1)
@@ -56,6 +61,14 @@ with tempfile.TemporaryDirectory() as home:
             run("AI SDK", [node, ROOT / "tests" / "clients" / "use_chat.mjs", url, key])
             if shutil.which("chromium"):
                 run("browser", [node, ROOT / "tests" / "browser" / "assistant.test.mjs", url])
+                with tempfile.TemporaryDirectory() as other:  # reads a site on this machine
+                    pathlib.Path(other, "tenfold.yaml").write_text("data:\n  private_addresses: true\nserver:\n  grpc_listen: 127.0.0.1:0\n")
+                    second, second_url = start(other, "--no-models")
+                    try:
+                        run("browser, sources", [node, ROOT / "tests" / "browser" / "sources.test.mjs", second_url])
+                    finally:
+                        second.terminate()
+                        second.wait(20)
             else:
                 print("left out: the browser test needs chromium")
         else:

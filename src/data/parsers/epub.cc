@@ -1,4 +1,5 @@
 // EPUB: chapters in the order of the spine, each read as HTML. Source: EPUB 3.3, "Package document" and "Open Container Format"; EPUB 2 is the same in what is used here.
+#include "base/utf8.h"
 #include "data/parsers/html.h"
 #include "data/parsers/office.h"
 #include "data/parsers/parsers.h"
@@ -47,9 +48,9 @@ ParsedDocument ParseEpub(std::string_view bytes) {
   ParsedDocument out;
   for (const auto& one : ChildNamed(root, "metadata").children()) {
     const auto name = LocalName(one);
-    const std::string value(Clip(Trim(one.text().get()), 500));
+    const std::string value(CutUtf8(Trim(one.text().get()), 500));
     if (value.empty() || !IsUtf8(value)) continue;
-    if (name == "title" && out.title.empty()) out.title = Clip(value, 200);
+    if (name == "title" && out.title.empty()) out.title = CutUtf8(value, 200);
     else if (name == "creator") out.metadata["author"] = out.metadata.contains("author") ? std::string(AsView(out.metadata.at("author").as_string())) + ", " + value : value;
     else if (name == "language") out.metadata["language"] = value;
     else if (name == "date") out.metadata["created"] = value;

@@ -1,5 +1,6 @@
 // A page's main text. What a page says of its own structure comes first (<main>, <article>, roles); where it says nothing, blocks that are mostly links
 // and call themselves a menu are left out. If that leaves almost nothing, the page is such a list itself and is taken whole.
+#include "base/utf8.h"
 #include "data/parsers/html.h"
 
 #include <gumbo.h>
@@ -363,7 +364,7 @@ void FindLandmarks(const GumboNode* node, int depth, Landmarks& out) {
   if (IsNeverText(element.tag)) return;
   const auto role = Attribute(element, "role");
   switch (element.tag) {
-    case GUMBO_TAG_HTML: out.language = Clip(Attribute(element, "lang"), 35); break;
+    case GUMBO_TAG_HTML: out.language = CutUtf8(Attribute(element, "lang"), 35); break;
     case GUMBO_TAG_BODY: out.body = node; break;
     case GUMBO_TAG_TITLE:
       if (out.title.empty())
@@ -469,7 +470,7 @@ std::string ExpandSelfClosing(std::string_view xhtml) {
 ParsedDocument ParseHtml(std::string_view bytes, std::string_view charset) {
   const auto read = ReadHtml(DecodeText(bytes, charset.empty() ? MetaCharset(bytes) : charset), HtmlKind::kPage);
   auto text = Tidy(read.text);
-  ParsedDocument out{read.title.empty() ? FirstHeading(text) : std::string(Clip(read.title, 200)), std::move(text), std::string(kHtml)};
+  ParsedDocument out{read.title.empty() ? FirstHeading(text) : std::string(CutUtf8(read.title, 200)), std::move(text), std::string(kHtml)};
   if (!read.language.empty()) out.metadata["language"] = read.language;
   return out;
 }

@@ -1,5 +1,6 @@
 #include <charconv>
 
+#include "base/utf8.h"
 #include "data/parsers/parsers.h"
 #include "data/parsers/text.h"
 
@@ -108,7 +109,7 @@ class Writer {
             name = ScalarText(*value);
             break;
           }
-      Write(item, Open(path, Clip(name, 200), level), level + 1);
+      Write(item, Open(path, CutUtf8(name, 200), level), level + 1);
     }
   }
 };
@@ -119,7 +120,7 @@ ParsedDocument FromValue(const Json& value, std::string_view media_type) {
   ParsedDocument out{"", Tidy(writer.out), std::string(media_type)};
   if (value.is_object())
     for (const char* key : {"title", "name"})
-      if (const auto* title = value.get_object().if_contains(key); out.title.empty() && title && title->is_string()) out.title = Clip(Trim(ScalarText(*title)), 200);
+      if (const auto* title = value.get_object().if_contains(key); out.title.empty() && title && title->is_string()) out.title = CutUtf8(Trim(ScalarText(*title)), 200);
   return out;
 }
 

@@ -120,20 +120,20 @@ ParsedDocument ParseMail(const Context& ctx, std::string_view bytes, int nested)
   ParsedDocument out;
   out.media_type = kMail;
   const auto subject = DecodeHeader(message.header("subject"));
-  out.title = Clip(subject, 200);
+  out.title = CutUtf8(subject, 200);
   std::string head;
-  if (!subject.empty()) head.append("# ").append(Clip(subject, 1000)).append("\n\n");
+  if (!subject.empty()) head.append("# ").append(CutUtf8(subject, 1000)).append("\n\n");
   static constexpr std::pair<std::string_view, std::string_view> kShown[] = {{"from", "From"}, {"to", "To"}, {"cc", "Cc"}, {"date", "Date"}};
   for (const auto& [name, shown] : kShown) {
     auto value = DecodeHeader(message.header(name));
     if (value.empty()) continue;
-    head.append(shown).append(": ").append(Clip(value, 2000)).append("\n");
+    head.append(shown).append(": ").append(CutUtf8(value, 2000)).append("\n");
     if (name == "date")
       if (auto date = MailDate(value); !date.empty()) value = std::move(date);
-    out.metadata[name] = std::string(Clip(value, 500));
+    out.metadata[name] = std::string(CutUtf8(value, 500));
   }
   for (const auto& [theirs, ours] : {std::pair("message-id", "message_id"), std::pair("in-reply-to", "in_reply_to"), std::pair("list-id", "list")})
-    if (const auto value = DecodeHeader(message.header(theirs)); !value.empty()) out.metadata[ours] = std::string(Clip(value, 500));
+    if (const auto value = DecodeHeader(message.header(theirs)); !value.empty()) out.metadata[ours] = std::string(CutUtf8(value, 500));
   Reader reader(ctx, nested);
   reader.Read(message, 0);
   out.text = Tidy(MendUtf8(head + "\n" + reader.text + "\n" + reader.attached));  // names of types and files are as they were sent

@@ -3,6 +3,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "base/utf8.h"
 #include "data/parsers/text.h"
 
 namespace tenfold::data::parsers {
@@ -64,9 +65,9 @@ void ReadCoreProperties(const ZipFile& zip, JsonObject& metadata, std::string& t
   for (const auto& one : document.document_element().children()) {
     const std::string_view value = Trim(one.text().get());
     if (value.empty() || !IsUtf8(value)) continue;
-    if (LocalName(one) == "title") title = Clip(value, 200);
+    if (LocalName(one) == "title") title = CutUtf8(value, 200);
     for (const auto& [theirs, ours] : kKept)
-      if (LocalName(one) == theirs) metadata[ours] = std::string(Clip(value, 500));
+      if (LocalName(one) == theirs) metadata[ours] = std::string(CutUtf8(value, 500));
   }
 }
 

@@ -118,7 +118,7 @@ Pages ReadBoxLayout(std::string_view output) {
       for (const auto& [theirs, ours] : kKept)
         if (AttributeIn(row, "name") == theirs) {
           const auto value = Unescape(AttributeIn(row, "content"));
-          if (IsUtf8(value) && !Trim(value).empty() && !value.starts_with('(')) out.metadata[ours] = std::string(Clip(Trim(value), 500));
+          if (IsUtf8(value) && !Trim(value).empty() && !value.starts_with('(')) out.metadata[ours] = std::string(CutUtf8(Trim(value), 500));
         }
     } else if (row.starts_with("</doc>")) {
       whole = true;

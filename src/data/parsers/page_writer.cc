@@ -1,5 +1,6 @@
 #include <cmath>
 
+#include "base/utf8.h"
 #include "data/parsers/page_layout.h"
 #include "data/parsers/parsers.h"
 #include "data/parsers/text.h"
@@ -281,7 +282,7 @@ ParsedDocument WritePages(Pages pages) {
   auto& text = writer.text;
   while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
   if (!text.empty()) text += '\n';
-  out.title = IsUtf8(pages.title) && IsUsefulTitle(pages.title) ? std::string(Clip(pages.title, 200)) : FirstHeading(text);
+  out.title = IsUtf8(pages.title) && IsUsefulTitle(pages.title) ? std::string(CutUtf8(pages.title, 200)) : FirstHeading(text);
   out.text = std::move(text);
   out.layout = std::move(writer.layout);
   out.metadata = std::move(pages.metadata);

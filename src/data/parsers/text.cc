@@ -1,5 +1,6 @@
 #include "data/parsers/text.h"
 
+#include "base/utf8.h"
 #include "data/parsers/parsers.h"
 
 namespace tenfold::data::parsers {
@@ -21,12 +22,6 @@ std::string CollapseSpaces(std::string_view text) {
     }
   }
   return out;
-}
-
-std::string_view Clip(std::string_view text, std::size_t bytes) {
-  if (text.size() <= bytes) return text;
-  while (bytes > 0 && (static_cast<unsigned char>(text[bytes]) & 0xc0) == 0x80) --bytes;
-  return text.substr(0, bytes);
 }
 
 std::string Lower(std::string_view text) {
@@ -87,10 +82,10 @@ std::string FirstHeading(std::string_view text) {
     if (line.starts_with('#')) {
       auto title = line;
       while (title.starts_with('#')) title.remove_prefix(1);
-      return std::string(Clip(Trim(title), 200));
+      return std::string(CutUtf8(Trim(title), 200));
     }
   }
-  return std::string(Clip(first_line, 200));
+  return std::string(CutUtf8(first_line, 200));
 }
 
 ParsedDocument ParseMarkdown(std::string_view bytes, std::string_view charset) {

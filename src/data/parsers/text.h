@@ -11,8 +11,6 @@ namespace tenfold::data::parsers {
 std::string_view Trim(std::string_view text);
 /// Each run of blanks and line ends as one blank.
 std::string CollapseSpaces(std::string_view text);
-/// At most `bytes` of it, ending at the limit of a character.
-std::string_view Clip(std::string_view text, std::size_t bytes);
 /// ASCII letters in lower case; others stay.
 std::string Lower(std::string_view text);
 

@@ -120,6 +120,15 @@ std::string NormaliseUrl(std::string_view reference, std::string_view base) {
   return out;
 }
 
+void CheckStart(const std::string& url, const SourceSetup& setup) {
+  try {
+    CheckUrl(url, setup.allow_private_addresses ? AddressPolicy::kAny : AddressPolicy::kPublicOnlyAnyPort);
+  } catch (const Error& e) {
+    if (e.code() != Code::kPermissionDenied) throw;
+    throw Error(e.code(), e.message() + "; the setting data.private_addresses lets sources reach this machine and private networks", e.param());
+  }
+}
+
 std::string_view OriginOf(std::string_view url) {
   const auto slashes = url.find("//");
   if (slashes == std::string_view::npos) return {};

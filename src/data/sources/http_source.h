@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "base/percent.h"
 #include "data/parse.h"
+#include "data/source.h"
 
 namespace tenfold::data {
 
@@ -38,6 +39,8 @@ bool IsHttpUrl(std::string_view text);
 /// Scheme and host in lower case, no default port, no dot segments, no fragment, escapes in one form; path "/" if empty. Empty if it is no http: or https: URL
 /// without user information, or longer than 2,048 bytes. `base` resolves a relative one.
 std::string NormaliseUrl(std::string_view reference, std::string_view base = {});
+/// The address that an operator wrote: refused as CheckUrl does unless the setup allows it, with the setting that would.
+void CheckStart(const std::string& url, const SourceSetup& setup);
 /// "https://host:8443" of a normalised URL.
 std::string_view OriginOf(std::string_view url);
 

@@ -11,6 +11,7 @@
 #include "base/byte_stream.h"
 #include "base/crypto.h"
 #include "base/percent.h"
+#include "base/utf8.h"
 #include "data/parse.h"
 #include "data/sources/record_fields.h"
 

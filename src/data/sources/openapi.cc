@@ -98,7 +98,7 @@ class OpenapiSource : public Source {
         client_(ClientOptions(setup)) {
     if (document_url_.empty())
       throw Error(Code::kInvalidArgument, "openapi: '" + std::string(url.substr(0, 200)) + "' is not an http: or https: URL without a user name", "url");
-    CheckUrl(document_url_, setup.allow_private_addresses ? AddressPolicy::kAny : AddressPolicy::kPublicOnlyAnyPort);
+    CheckStart(document_url_, setup);
     if (!path_.starts_with('/')) throw Error(Code::kInvalidArgument, "openapi: option 'path' names the list, as in path=/items", "url");
     options_.Choice("paging", "auto", {"auto", "none", "link", "cursor", "offset", "page"});
   }

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/percent.h"
+#include "base/utf8.h"
 
 namespace tenfold::data {
 namespace {
@@ -108,19 +109,12 @@ std::string AccessOf(const Json& value) {
   return out;
 }
 
-std::string CutUtf8(std::string text, std::size_t bytes) {
-  if (text.size() <= bytes) return text;
-  while (bytes > 0 && (static_cast<unsigned char>(text[bytes]) & 0xC0) == 0x80) --bytes;
-  text.resize(bytes);
-  return text;
-}
-
 JsonObject FlatMetadata(const JsonObject& record) {
   JsonObject out;
   for (const auto& [key, value] : record) {
     if (value.is_null()) continue;
     if (value.is_string()) {
-      out[key] = CutUtf8(std::string(AsView(value.get_string())), kMaxMetadataBytes);
+      out[key] = CutUtf8(AsView(value.get_string()), kMaxMetadataBytes);
     } else if (value.is_array() && std::all_of(value.get_array().begin(), value.get_array().end(), [](const auto& one) { return one.is_string(); }) &&
                ToText(value).size() <= kMaxMetadataBytes) {
       out[key] = value;

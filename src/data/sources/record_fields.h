@@ -34,7 +34,5 @@ JsonObject FlatMetadata(const JsonObject& record);
 std::string ToPlainText(const Json& value);
 /// "**field:** value" paragraphs, long texts under a heading of their field, nested values as fenced JSON; `skip` is left out.
 std::string ToMarkdown(const JsonObject& record, const std::vector<std::string>& skip);
-/// Cut before the character that would go beyond `bytes`.
-std::string CutUtf8(std::string text, std::size_t bytes);
 
 }  // namespace tenfold::data

@@ -170,7 +170,7 @@ class WebSource : public Source {
         discover_(options_.Choice("discover", "both", {"both", "sitemap", "links"})) {
     if (start_.empty())
       throw Error(Code::kInvalidArgument, "web: '" + std::string(url.substr(0, 200)) + "' is not an http: or https: URL without a user name", "url");
-    CheckUrl(start_, setup.allow_private_addresses ? AddressPolicy::kAny : AddressPolicy::kPublicOnlyAnyPort);
+    CheckStart(start_, setup);
     const auto path = TargetOf(start_).substr(0, TargetOf(start_).find('?'));
     folder_ = options_.Choice("scope", "path", {"path", "host"}) == "host" ? "/" : std::string(path.substr(0, path.rfind('/') + 1));
     for (auto rest = options_.Text("exclude"); !rest.empty();) {

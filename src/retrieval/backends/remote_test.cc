@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/answers_testing.h"
+#include "base/testing.h"
 #include "retrieval/backends/pinecone.h"
 #include "retrieval/backends/weaviate.h"
 
@@ -13,17 +14,6 @@ using namespace std::chrono_literals;
 
 const RemoteIndexOptions kOptions{.dim = 2, .metric = Metric::kCosine, .api_key = "key"};
 Context Soon() { return Context::System("test").WithTimeout(20s); }
-
-/// The code of what `ask` throws; nothing if it throws no Error.
-template <class F>
-std::optional<Code> CodeOf(F&& ask) {
-  try {
-    ask();
-  } catch (const Error& e) {
-    return e.code();
-  }
-  return std::nullopt;
-}
 
 TEST(RemoteIndexes, WhatIsNoAnswerOfPineconeIsUnavailable) {
   AnsweringServer server;

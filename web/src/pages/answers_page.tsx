@@ -1,6 +1,7 @@
 import { useEffect, useState } from "react";
 import { Link } from "wouter";
 import { api, type AnswerEntry } from "../api";
+import { Page } from "../components/page";
 
 /// The newest answers, for staff.
 export function AnswersPage() {
@@ -10,14 +11,7 @@ export function AnswersPage() {
     api.answers().then(setAnswers, (error: Error) => setFailure(error.message));
   }, []);
   return (
-    <main className="page">
-      <p>
-        <Link className="link" href="/">
-          ← Chat
-        </Link>
-      </p>
-      <h1>Answers</h1>
-      {failure && <p className="failure" role="alert">{failure}</p>}
+    <Page title="Answers" failure={failure}>
       {answers?.length === 0 && <p className="hint">Nobody has asked anything yet.</p>}
       {answers && answers.length > 0 && (
         <div className="table">
@@ -51,6 +45,6 @@ export function AnswersPage() {
           </table>
         </div>
       )}
-    </main>
+    </Page>
   );
 }

@@ -1,6 +1,6 @@
 import { useCallback, useEffect, useState, type FormEvent } from "react";
-import { Link } from "wouter";
 import { api, type Run, type Source, type SourceProblem, type SourceReport } from "../api";
+import { Page } from "../components/page";
 
 const watchEvery = 1000; // milliseconds
 const sentence = (text: string) => text.charAt(0).toUpperCase() + text.slice(1);
@@ -63,18 +63,11 @@ export function SourcesPage() {
     [load],
   );
   return (
-    <main className="page">
-      <p>
-        <Link className="link" href="/">
-          ← Chat
-        </Link>
-      </p>
-      <h1>Sources</h1>
-      {failure && <p className="failure" role="alert">{failure}</p>}
+    <Page title="Sources" failure={failure}>
       {sources?.length === 0 && <p className="hint">No documents come from anywhere yet. Add a source below, or a folder of the server with “tenfold ingest folder:PATH”.</p>}
       {sources?.map((source) => <SourceCard key={source.id} source={source} follow={follow} onRemoved={load} />)}
       {sources && <AddSource follow={follow} />}
-    </main>
+    </Page>
   );
 }
 
