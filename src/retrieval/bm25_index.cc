@@ -10,20 +10,13 @@ namespace tenfold::retrieval {
 namespace {
 
 constexpr double kK1 = 1.2, kB = 0.75;
-// A term has a byte a document once it has so many postings and one in so many documents.
-constexpr std::size_t kDenseFrom = 512, kDenseShare = 32;
+// A term has four bits a document once it has so many postings and one in so many documents.
+constexpr std::size_t kDenseFrom = 1024, kDenseShare = 32;
 constexpr std::size_t kRewriteFrom = 256;
 constexpr std::size_t kMaxExpansions = 50;
 
 /// The most that a document can have of a word with weight 1, in 255ths and rounded up.
 std::uint8_t BoundOf(double count, double norm) { return static_cast<std::uint8_t>(std::ceil(count / (count + norm) * 255)); }
-
-/// With an eighth to spare and not twice as much: there are hundreds of these.
-void Lengthen(std::vector<std::uint8_t>& bytes, std::size_t size) {
-  if (size <= bytes.size()) return;
-  if (size > bytes.capacity()) bytes.reserve(size + size / 8);
-  bytes.resize(size);
-}
 
 }  // namespace
 
@@ -67,17 +60,10 @@ std::uint32_t Bm25Index::CountIn(std::uint32_t term, std::uint32_t document) con
 
 // What is put in and taken out.
 
-void Bm25Index::RaiseDense(Dense& dense, std::uint32_t document, std::uint8_t bound) {
-  Lengthen(dense.bounds, document + 1);
-  Lengthen(dense.blocks, document / kBlock + 1);
-  dense.bounds[document] = bound;
-  auto& block = dense.blocks[document / kBlock];
-  block = std::max(block, bound);
-}
-
 void Bm25Index::DropDense(std::uint32_t term) {
   const auto at = terms_[term].dense;
   if (at == kNone) return;
+  dense_[at].levels.Clear(level_memory_);
   if (at + 1 != dense_.size()) {
     dense_[at] = std::move(dense_.back());
     terms_[dense_[at].term].dense = at;
@@ -93,9 +79,9 @@ void Bm25Index::ReviewDense(std::uint32_t index) {
   if (term.postings.size() < kDenseFrom || term.postings.size() * share < documents_.size()) return DropDense(index);
   if (term.dense != kNone) return;
   term.dense = static_cast<std::uint32_t>(dense_.size());
-  auto& dense = dense_.emplace_back(Dense{index, {}, {}});
+  auto& levels = dense_.emplace_back(Dense{index, {}}).levels;
   for (const auto& posting : term.postings)
-    if (documents_[posting.document()].row != kNone) RaiseDense(dense, posting.document(), posting.bound);
+    if (documents_[posting.document()].row != kNone) levels.Set(level_memory_, posting.document(), posting.bound);
 }
 
 void Bm25Index::RenewBounds(Term& term) {
@@ -112,6 +98,7 @@ void Bm25Index::RenewBounds(Term& term) {
 void Bm25Index::RenewBounds() {
   bound_slope_ = NormNow().slope;
   dense_.clear();
+  level_memory_ = LevelMemory();
   for (std::uint32_t i = 0; i < terms_.size(); ++i) {
     terms_[i].dense = kNone;
     RenewBounds(terms_[i]);
@@ -147,7 +134,7 @@ void Bm25Index::Add(std::uint32_t row, std::string_view text) {
     auto& posting = term.postings.emplace_back(document, static_cast<std::uint32_t>(end - at));
     posting.bound = BoundOf(static_cast<double>(end - at), norm);
     term.most = std::max(term.most, posting.bound);
-    if (term.dense != kNone) RaiseDense(dense_[term.dense], document, posting.bound);
+    if (term.dense != kNone) dense_[term.dense].levels.Set(level_memory_, document, posting.bound);
     else if (term.postings.size() >= kDenseFrom && std::has_single_bit(term.postings.size())) ReviewDense(words[at]);
     at = end;
   }
@@ -310,9 +297,9 @@ std::optional<std::vector<std::uint32_t>> Bm25Index::WithPhrases(const WordQuery
 }
 
 std::size_t Bm25Index::bytes() const {
-  std::size_t out = names_.capacity() + terms_.capacity() * sizeof(Term) + slots_.capacity() * 4 + documents_.capacity() * sizeof(Document) + sequences_.capacity() + document_of_row_.capacity() * 4;
+  std::size_t out = level_memory_.bytes() + names_.capacity() + terms_.capacity() * sizeof(Term) + slots_.capacity() * 4 + documents_.capacity() * sizeof(Document) + sequences_.capacity() + document_of_row_.capacity() * 4;
   for (const auto& term : terms_) out += term.postings.capacity() * sizeof(Posting);
-  for (const auto& dense : dense_) out += sizeof(Dense) + dense.bounds.capacity() + dense.blocks.capacity();
+  for (const auto& dense : dense_) out += sizeof(Dense) + dense.levels.windows() * sizeof(LevelWindow*);
   return out;
 }
 

@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "retrieval/bitmap.h"
+#include "retrieval/bm25_levels.h"
+#include "retrieval/huge_pages.h"
 #include "retrieval/word_query.h"
 
 namespace tenfold::retrieval {
@@ -25,11 +27,10 @@ struct Hit {
 /// idf = ln(1 + (N - n + 0.5) / (n + 0.5)), over the rows that are there. That is Lucene's BM25Similarity with lengths that are not rounded to a byte.
 /// A misspelt word counts for the words near it with a weight of 1 - edits / characters and the idf of the most frequent of them. Words of a phrase score as words.
 /// Threads: any number of readers; writers exclude each other and readers (the caller locks).
-/// Search adds up what each document can have at most, window by window, in 16 bits, and reads no more of it than it must: once `k` documents are found, words that
-/// together cannot lift a document above the worst of them are only looked at by blocks of 16 documents (MaxScore with block maxima). Frequent words have a byte for each
-/// document and each block, so that 16 are added at once; others their postings. Only documents that may be among the best are scored exactly, from the words they hold.
-/// Sources: Robertson & Zaragoza, "The Probabilistic Relevance Framework", 2009; Turtle & Flood, "Query evaluation: strategies and optimizations", 1995 (MaxScore);
-/// Mallia, Suel & Tonellotto, "Faster learned sparse retrieval with block-max pruning", SIGIR 2024 (maxima of blocks in a byte).
+/// Search adds up what each document can have at most, window by window, in 16 bits. Frequent words have four bits for each document, so that many are added at once;
+/// others their postings, and once `k` documents are found, long ones that together cannot lift a document above the worst of them are left out (MaxScore). Only documents
+/// that may be among the best are scored exactly, from the words they hold.
+/// Sources: Robertson & Zaragoza, "The Probabilistic Relevance Framework", 2009; Turtle & Flood, "Query evaluation: strategies and optimizations", 1995 (MaxScore).
 class Bm25Index {
  public:
   explicit Bm25Index(Language language = Language::kEnglish) : language_(language) {}
@@ -54,8 +55,6 @@ class Bm25Index {
  private:
   static constexpr std::uint32_t kNone = 0xffffffff;
   static constexpr std::uint8_t kMore = 0xff;
-  /// Documents with a common maximum.
-  static constexpr std::uint32_t kBlock = 16;
   /// Documents are numbered in the order of Add and never renumbered but by Rewrite, so that postings are appended. In halves: six bytes instead of eight.
   struct Posting {
     Posting() = default;
@@ -73,11 +72,10 @@ class Bm25Index {
     std::uint16_t name_bytes = 0;   ///< 0: of a snapshot, and nobody's; it is found by no name
     std::uint8_t most = 0;          ///< no posting's bound is greater
   };
-  /// The bounds of a frequent term's postings, by document. Documents past the end have none.
+  /// The bounds of a frequent term's postings, by document.
   struct Dense {
     std::uint32_t term;
-    std::vector<std::uint8_t> bounds;
-    std::vector<std::uint8_t> blocks;  ///< the greatest of kBlock documents each
+    Levels levels;
   };
   /// Together, because what is scored needs all of it.
   struct Document {
@@ -108,7 +106,6 @@ class Bm25Index {
   /// Gives a term a Dense if it is frequent, and takes it away if not.
   void ReviewDense(std::uint32_t term);
   void DropDense(std::uint32_t term);
-  static void RaiseDense(Dense& dense, std::uint32_t document, std::uint8_t bound);
   /// Calls `visit(term)` for the words of a document in their order.
   template <class F>
   void ForEachTermOf(std::uint32_t document, F&& visit) const;
@@ -125,10 +122,11 @@ class Bm25Index {
   const Language language_;
   std::string names_;
   std::vector<Term> terms_;
+  LevelMemory level_memory_;
   std::vector<Dense> dense_;
   std::vector<std::uint32_t> slots_;  // open addressing by hash of the name; kNone: free
-  std::vector<Document> documents_;
-  std::vector<std::uint8_t> sequences_;         // terms of each document in order, seven bits a byte: to remove it, to score it and to check phrases
+  HugeVector<Document> documents_;
+  HugeVector<std::uint8_t> sequences_;         // terms of each document in order, seven bits a byte: to remove it, to score it and to check phrases
   std::vector<std::uint32_t> document_of_row_;  // kNone: free
   std::size_t rows_ = 0;
   std::uint64_t total_length_ = 0;

@@ -41,8 +41,11 @@ void Bm25Index::Save(SnapshotWriter& to) const {
     if (term.live > 0) to.Write(term.postings.data(), term.postings.size() * sizeof(Posting));
   for (const auto& dense : dense_) {
     to.Put(std::uint64_t{dense.term});
-    to.PutArray(dense.bounds);
-    to.PutArray(dense.blocks);
+    to.Put(std::uint64_t{dense.levels.windows()});
+    for (std::size_t i = 0; i < dense.levels.windows(); ++i) {
+      const auto* window = dense.levels.window(i);
+      to.PutArray(std::span(window, window ? 1 : 0));
+    }
   }
 }
 
@@ -60,6 +63,7 @@ void Bm25Index::Restore(SnapshotReader& from) {
     auto& term = terms_[i];
     term.name = terms[i].name;
     term.live = terms[i].live;
+    SnapshotReader::Check(terms[i].dense == kNone || terms[i].dense < totals.dense, "a frequent word has no bounds");
     term.dense = terms[i].dense;
     term.name_bytes = terms[i].name_bytes;
     term.most = static_cast<std::uint8_t>(terms[i].most);
@@ -70,9 +74,14 @@ void Bm25Index::Restore(SnapshotReader& from) {
   SnapshotReader::Check(totals.dense <= terms_.size(), "more words are frequent than there are");
   dense_.reserve(totals.dense);
   for (std::size_t i = 0; i < totals.dense; ++i) {
-    auto& dense = dense_.emplace_back(Dense{static_cast<std::uint32_t>(from.Get<std::uint64_t>()), {}, {}});
-    from.GetArray(dense.bounds);
-    from.GetArray(dense.blocks);
+    auto& dense = dense_.emplace_back(Dense{static_cast<std::uint32_t>(from.Get<std::uint64_t>()), {}});
+    const auto windows = from.Get<std::uint64_t>();
+    SnapshotReader::Check(windows <= documents_.size() / LevelWindow::kSize + 1, "a word is in more documents than there are");
+    for (std::size_t number = 0; number < windows; ++number) {
+      const auto count = from.GetCount(sizeof(LevelWindow));
+      SnapshotReader::Check(count <= 1, "a word has more bounds than it has documents");
+      if (count == 1) from.Read(dense.levels.Reach(level_memory_, number), sizeof(LevelWindow));
+    }
   }
   rows_ = totals.rows;
   total_length_ = totals.length;

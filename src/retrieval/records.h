@@ -1,20 +1,18 @@
 #pragma once
 /// \file Records of equal size by number, which never move as they grow: pieces of memory, each as large as all before it.
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <array>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
-#include <new>
 #include <utility>
+
+#include "retrieval/huge_pages.h"
 
 namespace tenfold::retrieval {
 
-/// Large pieces lie in huge pages: records are read here and there, and 4 kB pages of what a search reads are more than a processor's table of them holds.
-/// What is not written yet takes no memory. Threads: as a vector.
+/// Large pieces lie in huge pages. What is not written yet takes no memory. Threads: as a vector.
 class Records {
  public:
   /// `stride_bytes` is a multiple of four.
@@ -50,17 +48,13 @@ class Records {
     if (number < size_) return;
     for (auto piece = size_ ? PieceOf(size_ - 1) : 0; piece <= PieceOf(number); ++piece) {
       if (pieces_[piece]) continue;
-      const auto bytes = (piece == 0 ? kFirst : FirstOf(piece)) * stride_, aligned = bytes >= kHuge ? kHuge : 64, rounded = (bytes + aligned - 1) / aligned * aligned;
-      void* memory = std::aligned_alloc(aligned, rounded);
-      if (!memory) throw std::bad_alloc();
-      if (aligned == kHuge) ::madvise(memory, rounded, MADV_HUGEPAGE);
-      pieces_[piece] = static_cast<std::uint8_t*>(memory) - FirstOf(piece) * stride_;
+      pieces_[piece] = static_cast<std::uint8_t*>(AllocateHuge((piece == 0 ? kFirst : FirstOf(piece)) * stride_)) - FirstOf(piece) * stride_;
     }
     size_ = number + 1;
   }
 
  private:
-  static constexpr std::size_t kHuge = 2 << 20, kFirst = 8;
+  static constexpr std::size_t kFirst = 8;
   static std::size_t PieceOf(std::size_t number) { return static_cast<std::size_t>(std::bit_width(number / kFirst)); }
   static std::size_t FirstOf(std::size_t piece) { return piece == 0 ? 0 : kFirst << (piece - 1); }
 

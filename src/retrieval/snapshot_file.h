@@ -56,8 +56,8 @@ class SnapshotWriter {
     Put(std::uint64_t{array.size()});
     Write(array.data(), array.size_bytes());
   }
-  template <class T>
-  void PutArray(const std::vector<T>& array) {
+  template <class T, class Allocator>
+  void PutArray(const std::vector<T, Allocator>& array) {
     PutArray(std::span<const T>(array));
   }
   void PutText(std::string_view text) { PutArray(std::span<const char>(text)); }
@@ -106,8 +106,8 @@ class SnapshotReader {
   }
   /// How many elements of at least `bytes_each` follow: no more than there is room for.
   std::size_t GetCount(std::size_t bytes_each);
-  template <class T>
-  void GetArray(std::vector<T>& to) {
+  template <class T, class Allocator>
+  void GetArray(std::vector<T, Allocator>& to) {
     static_assert(std::is_trivially_copyable_v<T>);
     to.resize(GetCount(sizeof(T)));
     Read(to.data(), to.size() * sizeof(T));
