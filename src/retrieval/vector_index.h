@@ -33,7 +33,7 @@ struct VectorWork {
 class VectorIndex {
  public:
   static constexpr std::size_t kFew = 384;                                 ///< allowed rows up to which each is looked at; an index of no more has no codes
-  static constexpr std::size_t kScanAll = VectorPartitions::kScanAll;      ///< rows up to which there is one partition
+  static constexpr std::size_t kScanAll = VectorPartitions::Limits().scan_all;  ///< rows up to which there is one partition
   static constexpr std::size_t kSplitFrom = VectorPartitions::kSplitFrom;  ///< rows of a partition, beyond which it is split
 
   static constexpr std::size_t kMaxDim = 4096;

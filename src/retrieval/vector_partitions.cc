@@ -17,6 +17,8 @@ constexpr std::size_t kPutCentres = 16;
 constexpr double kCentreFactor = 1.5;
 constexpr std::size_t kMinCentres = 12;
 constexpr std::size_t kNeighbours = 4;
+// What is put in among many partitions is compared with the centres in so many groups of theirs. A search looks at all centres: that costs less than the rows it would miss.
+constexpr std::size_t kGroups = 24;
 constexpr int kHalvings = 3;
 // Centres lag behind what is put in, and rows behind the centres: each so many puts one partition after the other is looked through, of 70 rows more than once while the index
 // doubles. Of its rows the third that lies farthest out is compared with all centres: of 100,000 text embeddings 11 % were nearer to another centre than their own, two thirds
@@ -65,8 +67,8 @@ void VectorPartitions::Query::Build(std::span<const float> rotated) {
   fine.Build(rotated);
 }
 
-VectorPartitions::VectorPartitions(std::size_t padded, Metric metric)
-    : padded_(padded), metric_(metric), blocks_(padded), centre_blocks_(padded), centre_codes_(padded), centre_fine_(padded), fine_(padded) {
+VectorPartitions::VectorPartitions(std::size_t padded, Metric metric, Limits limits)
+    : padded_(padded), limits_(limits), metric_(metric), blocks_(padded), centre_blocks_(padded), centre_codes_(padded), centre_fine_(padded), fine_(padded) {
   Reset();
 }
 
@@ -80,6 +82,9 @@ void VectorPartitions::Reset() {
   centre_codes_ = CodeList(padded_);
   centre_fine_ = FineCodes(padded_);
   fine_ = FineCodes(padded_);
+  upper_.reset();
+  in_upper_ = Bitmap();
+  moved_ = std::vector<std::uint32_t>();
   middle_.assign(padded_, 0);
   places_ = std::vector<Place>();
   row_halves_ = std::vector<float>();
@@ -128,10 +133,11 @@ void VectorPartitions::Put(std::uint32_t row, std::span<const float> rotated, co
   if (partitions_.size() > 1) {
     if (partitions_[partition].size() > kSplitFrom) Split(partition);
     if (++puts_ % kRefreshEvery == 0) Refresh(next_refreshed_ = (next_refreshed_ + 1) % partitions_.size());
-  } else if (size_ > kScanAll) {
+  } else if (size_ > limits_.scan_all) {
     ChooseMiddle(exact_of);
     Split(partition);
   }
+  UpdateUpper();
 }
 
 void VectorPartitions::Remove(std::uint32_t row) {
@@ -140,6 +146,7 @@ void VectorPartitions::Remove(std::uint32_t row) {
   if (metric_ == Metric::kEuclidean) row_halves_[row] = 0;
   if (--size_ == 0) return Reset();
   if (const auto partition = places_[row].partition; partitions_[partition].size() < kMergeBelow && partitions() > 1) Merge(partition);
+  UpdateUpper();
 }
 
 // Partitions.
@@ -166,6 +173,25 @@ void VectorPartitions::SetCentre(std::uint32_t partition, std::span<const float>
   for (std::size_t i = 0; i < padded_; ++i) off[i] -= middle_[i];
   centre_fine_.Put(partition, off);
   half_squares_[partition] = HalfSquare(centre);
+  if (upper_) moved_.push_back(partition);
+}
+
+void VectorPartitions::UpdateUpper() {
+  if (!upper_) {
+    if (partitions() <= limits_.flat_centres) return;
+    upper_ = std::make_unique<VectorPartitions>(UpperOf());
+    moved_.resize(partitions_.size());
+    std::iota(moved_.begin(), moved_.end(), 0u);
+  }
+  const auto exact_of = [&](std::uint32_t partition, std::span<float> out) { std::ranges::copy(CentreOf(partition), out.begin()); };
+  for (const auto partition : moved_) {
+    if (in_upper_.Test(partition)) upper_->Remove(partition);
+    in_upper_.Clear(partition);
+    if (std::ranges::find(free_, partition) != free_.end()) continue;
+    upper_->Put(partition, CentreOf(partition), exact_of);
+    in_upper_.Set(partition);
+  }
+  moved_.clear();
 }
 
 void VectorPartitions::ChooseMiddle(const ExactOf& exact_of) {
@@ -395,21 +421,37 @@ void VectorPartitions::Merge(std::uint32_t partition) {
 }
 
 void VectorPartitions::Nearest(const Query& query, std::size_t count, By by, std::vector<Near>& out) const {
-  thread_local std::vector<float> scores;
   const bool is_distance = by == By::kDistance, has_less = is_distance || metric_ == Metric::kEuclidean;
-  const auto blocks = centre_codes_.blocks();
-  scores.resize(blocks * CodeList::kBlock);
-  for (std::size_t block = 0; block < blocks; ++block) CodeList::Estimate(centre_codes_.block(block, 0), query.tables, 0, &scores[block * CodeList::kBlock]);
-  if (has_less)
-    for (std::size_t i = 0; i < half_squares_.size(); ++i) scores[i] -= half_squares_[i];
-  for (const auto partition : free_) scores[partition] = kNone;
   const auto compared = std::max(is_distance ? kPutCentres : kMinCentres, is_distance ? count : static_cast<std::size_t>(static_cast<double>(count) * kCentreFactor));
-  const auto threshold = compared < partitions() ? Threshold(scores, compared) : kNone;
+  thread_local std::vector<CodeList::Block> blocks;
+  blocks.clear();
+  const bool is_grouped = is_distance && upper_;
+  if (is_grouped) {
+    thread_local std::vector<Near> groups;
+    upper_->Nearest(query, kGroups, by, groups);
+    const auto found = upper_->BlocksOf(groups);
+    blocks.assign(found.begin(), found.end());
+  } else {
+    for (std::size_t block = 0; block < centre_codes_.blocks(); ++block) blocks.push_back(centre_codes_.block(block, 0));
+  }
+  thread_local std::vector<float> scores;
+  scores.resize(blocks.size() * CodeList::kBlock);
+  for (std::size_t block = 0; block < blocks.size(); ++block) {
+    if (block + kBlocksAhead < blocks.size()) CodeList::Prefetch(blocks[block + kBlocksAhead], padded_);
+    float* estimates = &scores[block * CodeList::kBlock];
+    CodeList::Estimate(blocks[block], query.tables, 0, estimates);
+    if (!has_less) continue;
+    const auto* rows = CodeList::Rows(blocks[block], padded_);
+    for (std::size_t i = 0; i < CodeList::kBlock; ++i) estimates[i] -= half_squares_[rows[i]];
+  }
+  if (!is_grouped)
+    for (const auto partition : free_) scores[partition] = kNone;
+  const auto threshold = compared < scores.size() ? Threshold(scores, compared) : kNone;
   out.clear();
-  for (std::size_t block = 0; block < blocks; ++block)
+  for (std::size_t block = 0; block < blocks.size(); ++block)
     for (auto good = AtLeast(&scores[block * CodeList::kBlock], threshold); good; good &= good - 1) {
-      const auto partition = static_cast<std::uint32_t>(block * CodeList::kBlock + static_cast<std::size_t>(std::countr_zero(good)));
-      if (partition >= partitions_.size() || partitions_[partition].size() == 0) continue;
+      const auto partition = CodeList::Rows(blocks[block], padded_)[std::countr_zero(good)];
+      if (scores[block * CodeList::kBlock + static_cast<std::size_t>(std::countr_zero(good))] == kNone || partitions_[partition].size() == 0) continue;
       centre_fine_.Prefetch(partition);
       out.push_back({0, partition});
     }
@@ -454,13 +496,18 @@ std::vector<std::uint32_t> VectorPartitions::Best(const Query& query, std::span<
   return {out.begin(), out.end()};
 }
 
-std::size_t VectorPartitions::Scan(const Query& query, std::span<const Near> near, std::span<const std::uint64_t> allowed, Shortlist& out) const {
+std::span<const CodeList::Block> VectorPartitions::BlocksOf(std::span<const Near> near) const {
   thread_local std::vector<CodeList::Block> blocks;
   blocks.clear();
   for (const auto& one : near) {
     const auto& codes = partitions_[one.partition];
     for (std::size_t block = 0; block < codes.blocks(); ++block) blocks.push_back(codes.block(block, one.score));
   }
+  return blocks;
+}
+
+std::size_t VectorPartitions::Scan(const Query& query, std::span<const Near> near, std::span<const std::uint64_t> allowed, Shortlist& out) const {
+  const auto blocks = BlocksOf(near);
   alignas(32) float estimates[CodeList::kBlock];
   for (std::size_t i = 0; i < std::min(kBlocksAhead, blocks.size()); ++i) CodeList::Prefetch(blocks[i], padded_);
   for (std::size_t i = 0; i < blocks.size(); ++i) {
@@ -494,7 +541,7 @@ std::vector<std::uint32_t> VectorPartitions::Search(const Query& query, std::spa
 std::size_t VectorPartitions::bytes() const {
   std::size_t out = (centres_.capacity() + half_squares_.capacity() + row_halves_.capacity()) * sizeof(float) + places_.capacity() * sizeof(Place) + blocks_.bytes() + centre_blocks_.bytes() + centre_codes_.bytes() + centre_fine_.bytes() + fine_.bytes();
   for (const auto& one : partitions_) out += sizeof one + one.bytes();
-  return out;
+  return out + (upper_ ? sizeof *upper_ + upper_->bytes() : 0);
 }
 
 }  // namespace tenfold::retrieval

@@ -3,10 +3,12 @@
 /// Source: partitions that are split, merged and whose neighbours are moved when they grow: SPFresh, Xu et al., SOSP 2023.
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <span>
 #include <utility>
 #include <vector>
 
+#include "retrieval/bitmap.h"
 #include "retrieval/fine_codes.h"
 #include "retrieval/metric.h"
 #include "retrieval/vector_codes.h"
@@ -17,9 +19,12 @@ namespace tenfold::retrieval {
 /// Threads: any number of readers; writers exclude each other and readers (the caller locks).
 class VectorPartitions {
  public:
-  static constexpr std::size_t kScanAll = 8192;  ///< rows up to which there is one partition
   static constexpr std::size_t kSplitFrom = 96;  ///< rows of a partition, beyond which it is split
   static constexpr std::size_t kMergeBelow = 8;  ///< rows of a partition that removals left, below which it is given up
+  struct Limits {
+    std::size_t scan_all = 8192;      ///< rows up to which there is one partition
+    std::size_t flat_centres = 2048;  ///< partitions up to which a row that is put in is compared with all centres; of more the centres lie in partitions too
+  };
 
   struct Query {
     CodeTables tables;
@@ -29,8 +34,9 @@ class VectorPartitions {
   /// Writes the exact vector of a row, rotated.
   using ExactOf = std::function<void(std::uint32_t row, std::span<float> rotated)>;
 
-  VectorPartitions(std::size_t padded, Metric metric);
-  /// `row` is not there. Cost: the codes of all centres; now and then a partition is split and its neighbours looked through; once, at kScanAll rows, all are coded again.
+  VectorPartitions(std::size_t padded, Metric metric, Limits limits);
+  VectorPartitions(std::size_t padded, Metric metric) : VectorPartitions(padded, metric, Limits()) {}
+  /// `row` is not there. Cost: the codes of all centres, or of those near if there are many; now and then a partition is split and its neighbours looked through; once, when there are too many for one partition, all are coded again.
   void Put(std::uint32_t row, std::span<const float> rotated, const ExactOf& exact_of);
   /// `row` is there. Nothing of it stays in memory.
   void Remove(std::uint32_t row);
@@ -67,6 +73,8 @@ class VectorPartitions {
   enum class By : std::uint8_t { kDistance, kSought };
   /// About `count` partitions, at least, of those that seem nearest by their distance or by what is sought; in no order, only the best is first. At least one, if any row is there.
   void Nearest(const Query& query, std::size_t count, By by, std::vector<Near>& out) const;
+  /// The blocks of these partitions. Until the next call on this thread.
+  std::span<const CodeList::Block> BlocksOf(std::span<const Near> near) const;
   /// The allowed rows of these partitions. Returns how many codes were looked at.
   std::size_t Scan(const Query& query, std::span<const Near> near, std::span<const std::uint64_t> allowed, Shortlist& out) const;
   void Append(std::uint32_t row, std::uint32_t partition, std::span<const float> rotated);
@@ -88,8 +96,12 @@ class VectorPartitions {
   void Refresh(std::uint32_t partition);
   void Merge(std::uint32_t partition);
   void Reset();
+  /// Tells the index of the centres which have changed, and makes it once there are so many.
+  void UpdateUpper();
+  VectorPartitions UpperOf() const { return {padded_, Metric::kCosine, {limits_.flat_centres / 2, limits_.flat_centres}}; }
 
   const std::size_t padded_;
+  const Limits limits_;
   const Metric metric_;
   CodeBlocks blocks_, centre_blocks_;
   std::vector<CodeList> partitions_;
@@ -99,6 +111,9 @@ class VectorPartitions {
   CodeList centre_codes_;             // of the centres, relative to middle_; the place is the partition
   FineCodes centre_fine_;             // the same
   FineCodes fine_;                    // of the rows, relative to middle_
+  std::unique_ptr<VectorPartitions> upper_;  // of the centres, by partition; of many. It lags behind while a row is put in or taken out
+  Bitmap in_upper_;                   // partitions
+  std::vector<std::uint32_t> moved_;  // partitions whose centres upper_ does not know yet
   std::vector<float> middle_;         // [padded]; 0 until the first split
   std::vector<Place> places_;         // [rows]
   std::vector<float> row_halves_;     // [rows], half the squares of their lengths; kEuclidean

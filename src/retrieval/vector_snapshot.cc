@@ -59,6 +59,8 @@ void VectorPartitions::Save(SnapshotWriter& to, const Bitmap& present) const {
   // Every partition has a centre.
   centre_fine_.Save(to, Bitmap(std::vector<std::uint64_t>(partitions_.size() / 64 + 1, ~std::uint64_t{0})));
   fine_.Save(to, present);
+  to.PutArray(in_upper_.all_words());
+  if (upper_) upper_->Save(to, in_upper_);
 }
 
 void VectorPartitions::Restore(SnapshotReader& from) {
@@ -79,6 +81,14 @@ void VectorPartitions::Restore(SnapshotReader& from) {
   centre_codes_.Restore(from, centre_blocks_);
   centre_fine_.Restore(from);
   fine_.Restore(from);
+  std::vector<std::uint64_t> in_upper;
+  from.GetArray(in_upper);
+  SnapshotReader::Check(in_upper.size() <= totals.partitions / 64 + 1, "there are more centres than partitions");
+  in_upper_ = Bitmap(std::move(in_upper));
+  if (in_upper_.count() > 0) {
+    upper_ = std::make_unique<VectorPartitions>(UpperOf());
+    upper_->Restore(from);
+  }
   size_ = totals.size;
   puts_ = totals.puts;
   next_refreshed_ = totals.next_refreshed;
