@@ -450,8 +450,10 @@ void VectorPartitions::Nearest(const Query& query, std::size_t count, By by, std
   out.clear();
   for (std::size_t block = 0; block < blocks.size(); ++block)
     for (auto good = AtLeast(&scores[block * CodeList::kBlock], threshold); good; good &= good - 1) {
-      const auto partition = CodeList::Rows(blocks[block], padded_)[std::countr_zero(good)];
-      if (scores[block * CodeList::kBlock + static_cast<std::size_t>(std::countr_zero(good))] == kNone || partitions_[partition].size() == 0) continue;
+      const auto at = static_cast<std::size_t>(std::countr_zero(good)), place = block * CodeList::kBlock + at;
+      const auto partition = CodeList::Rows(blocks[block], padded_)[at];
+      // Past the end of a block is nothing. Of vectors that are too long for estimates all partitions are near.
+      if ((is_grouped ? scores[place] == kNone : place >= partitions_.size()) || partitions_[partition].size() == 0) continue;
       centre_fine_.Prefetch(partition);
       out.push_back({0, partition});
     }
@@ -531,7 +533,7 @@ std::vector<std::uint32_t> VectorPartitions::Search(const Query& query, std::spa
     shortlist.Begin(rerank);
     Nearest(query, wanted, By::kSought, near);
     scanned += Scan(query, near, allowed, shortlist);
-    if (shortlist.added() >= effort.enough || near.size() >= partitions()) break;
+    if (shortlist.added() >= effort.enough || wanted >= partitions()) break;
   }
   const auto rows = shortlist.Take();
   reranked = rows.size();
