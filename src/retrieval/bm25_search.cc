@@ -25,16 +25,9 @@ constexpr std::size_t kAhead = 10, kMostFound = 64;
 // Levels are read in order: so many bytes before they are needed.
 constexpr std::size_t kReadAhead = 256, kPostingLines = 6;
 
-/// Bit i: the byte at i is there.
+// Bytes of words that are looked at side by side.
 using Places = std::uint8_t __attribute__((vector_size(64)));
 using IsPlace = std::int8_t __attribute__((vector_size(64)));
-std::uint64_t BitsOf(const IsPlace& is_set) {
-  using Bits = bool __attribute__((ext_vector_type(64)));
-  const auto bits = __builtin_convertvector(is_set, Bits);
-  std::uint64_t out;
-  std::memcpy(&out, &bits, sizeof out);
-  return out;
-}
 
 }  // namespace
 
@@ -113,7 +106,7 @@ class Bm25Index::Scorer {
       std::memcpy(&before, bytes - 1, kPlaces);
       std::memcpy(&first, bytes, kPlaces);
       std::memcpy(&second, bytes + 1, kPlaces);
-      auto starts = BitsOf(before < 0x80);
+      auto starts = BitsOf<std::uint64_t>(before < 0x80);
       if (end - at < kPlaces) starts &= (std::uint64_t{1} << (end - at)) - 1;
       for (std::size_t i = 0; i < codes_.size(); ++i) {
         const auto& code = codes_[i];
@@ -123,7 +116,7 @@ class Bm25Index::Scorer {
           std::memcpy(&more, bytes + j, kPlaces);
           same &= more == code.bytes[j];
         }
-        counts_[i] += static_cast<std::uint32_t>(std::popcount(BitsOf(same) & starts));
+        counts_[i] += static_cast<std::uint32_t>(std::popcount(BitsOf<std::uint64_t>(same) & starts));
       }
     }
     return true;

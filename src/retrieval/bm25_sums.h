@@ -8,6 +8,16 @@
 
 namespace tenfold::retrieval {
 
+/// Bit i of `Out`: is_set[i] is all ones. There are as many as it has bits.
+template <class Out, class IsSet>
+Out BitsOf(const IsSet& is_set) {
+  using Bits = bool __attribute__((ext_vector_type(8 * sizeof(Out))));
+  const auto bits = __builtin_convertvector(is_set, Bits);
+  Out out;
+  std::memcpy(&out, &bits, sizeof out);
+  return out;
+}
+
 /// A word's levels of 128 documents, 0 to 15. The 32 documents from 32 * k on have bits 4 * k and on of 32 numbers of 16 bits, so that all are taken apart without being moved.
 struct LevelGroup {
   static constexpr std::uint32_t kSize = 128;
@@ -36,25 +46,17 @@ class GroupSums {
   void Store(std::uint16_t* sums) const { std::memcpy(sums, parts_, sizeof parts_); }
   bool AnyAtLeast(std::uint16_t least) const {
     const Words a = parts_[0] > parts_[1] ? parts_[0] : parts_[1], b = parts_[2] > parts_[3] ? parts_[2] : parts_[3], most = a > b ? a : b;
-    return BitsOf(most >= least) != 0;
+    return BitsOf<std::uint32_t>(most >= least) != 0;
   }
   /// Calls `visit(document)` for those that are at least `least`, in order.
   template <class F>
   void ForEachAtLeast(std::uint16_t least, F&& visit) const {
     for (std::uint32_t part = 0; part < 4; ++part)
-      for (auto bits = BitsOf(parts_[part] >= least); bits != 0; bits &= bits - 1) visit(32 * part + static_cast<std::uint32_t>(std::countr_zero(bits)));
+      for (auto bits = BitsOf<std::uint32_t>(parts_[part] >= least); bits != 0; bits &= bits - 1) visit(32 * part + static_cast<std::uint32_t>(std::countr_zero(bits)));
   }
 
  private:
   using Words = std::uint16_t __attribute__((vector_size(64)));
-  using IsSet = std::int16_t __attribute__((vector_size(64)));
-  static std::uint32_t BitsOf(const IsSet& is_set) {
-    using Bits = bool __attribute__((ext_vector_type(32)));
-    const auto bits = __builtin_convertvector(is_set, Bits);
-    std::uint32_t out;
-    std::memcpy(&out, &bits, sizeof out);
-    return out;
-  }
   Words parts_[4];
 };
 

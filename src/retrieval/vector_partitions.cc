@@ -21,7 +21,7 @@ constexpr std::size_t kNeighbours = 4;
 constexpr std::size_t kGroups = 24;
 constexpr int kHalvings = 3;
 // Centres lag behind what is put in, and rows behind the centres: each so many puts one partition after the other is looked through, of 70 rows more than once while the index
-// doubles. Of its rows the third that lies farthest out is compared with all centres: of 100,000 text embeddings 11 % were nearer to another centre than their own, two thirds
+// doubles. Of its rows the third that lies farthest out is compared with the centres, as one that is put in: of 100,000 text embeddings 11 % were nearer to another centre than their own, two thirds
 // of these among that third, and of these centres half were not among the 23 nearest to their own.
 constexpr std::size_t kRefreshEvery = 48;
 constexpr std::size_t kFarPart = 3;

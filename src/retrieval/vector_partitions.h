@@ -36,7 +36,8 @@ class VectorPartitions {
 
   VectorPartitions(std::size_t padded, Metric metric, Limits limits);
   VectorPartitions(std::size_t padded, Metric metric) : VectorPartitions(padded, metric, Limits()) {}
-  /// `row` is not there. Cost: the codes of all centres, or of those near if there are many; now and then a partition is split and its neighbours looked through; once, when there are too many for one partition, all are coded again.
+  /// `row` is not there. Cost: the codes of all centres, or of those near if there are many; now and then a partition is split and its neighbours looked through; once, when
+  /// there are too many rows for one partition, all are coded again.
   void Put(std::uint32_t row, std::span<const float> rotated, const ExactOf& exact_of);
   /// `row` is there. Nothing of it stays in memory.
   void Remove(std::uint32_t row);
