@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/telemetry.h"
+#include "retrieval/answer_kind.h"
 #include "retrieval/chunker.h"
 #include "retrieval/tokenize.h"
 #include "retrieval/word_query.h"
@@ -104,6 +105,9 @@ class ReadDocuments {
   const Principal& reader_;
   std::unordered_map<std::string, One> read_;
 };
+
+/// "Until when": of sentences that fit alike, the one with a date answers. The sample's questions and the held-out ones come out alike from 0.05 to 0.12.
+constexpr double kFigureBonus = 0.08;
 
 /// A question's words, at most 64, and which of them a text holds, as bits.
 class QuestionWords {
@@ -375,6 +379,7 @@ void Retriever::RerankHead(const Context& ctx, const std::string& query, Retriev
 
 void Retriever::Rank(const PassageIndex& index, const std::string& query, std::span<const float> embedding, const std::string& focus, std::span<const float> focus_embedding, const std::vector<Candidate>& candidates, std::size_t k, Retrieved& out) {
   const QuestionWords question(query, index), focus_words(focus, index);
+  const bool asks_for_figure = AsksForFigure(focus);
   double best_bm25 = 1e-9;
   for (const auto& passage : out.passages) best_bm25 = std::max(best_bm25, passage.bm25);
   struct Ranked {
@@ -395,7 +400,7 @@ void Retriever::Rank(const PassageIndex& index, const std::string& query, std::s
     for (std::size_t s = 0; s < sentences.size(); ++s) {
       const double coverage = focus_words.Coverage(context_focus | focus_words.In(sentences[s].text));
       const double cosine = coded ? std::max(0.0f, DotQuantised(focus_embedding, std::span(candidates[p].codes).subspan(s * embedding.size(), embedding.size()))) : 0;
-      const double score = coded ? 0.75 * cosine + 0.25 * coverage : coverage;
+      const double score = (coded ? 0.75 * cosine + 0.25 * coverage : coverage) + (asks_for_figure && HasFigure(sentences[s].text) ? kFigureBonus : 0);
       best_sentence = std::max(best_sentence, score);
       out.sentence_cosine = std::max(out.sentence_cosine, cosine);
       one.evidence.push_back({static_cast<std::int64_t>(p), static_cast<std::int64_t>(sentences[s].begin), static_cast<std::int64_t>(sentences[s].end), sentences[s].text, score});

@@ -114,6 +114,13 @@ TEST_F(RetrieverTest, AnswersInTheOrderOfTheSearchWhereTheModelFails) {
   }
 }
 
+TEST_F(RetrieverTest, AQuestionForADatePrefersTheSentenceThatHasOne) {
+  Put("dates", "Gifts can be given back by whom they reach. Gifts can be given back until May 4. Gifts can be given back in any shop.");
+  const auto first = [&](const char* question) { return Open().Retrieve(Reader(), question, {.k = 3, .with_evidence = true}).evidence.at(0).text; };
+  EXPECT_EQ(first("Can gifts be given back?"), "Gifts can be given back by whom they reach.");
+  EXPECT_EQ(first("Until when can gifts be given back?"), "Gifts can be given back until May 4.");
+}
+
 TEST_F(RetrieverTest, GivesTheAssistantTheSentencesOfWhatTheModelChose) {
   const auto found = Open({.model = Model(), .passages = 5, .limit = 30s}).Retrieve(Reader(), "boots", {.k = 3, .with_evidence = true});
   EXPECT_EQ(found.passages.size(), 3u);
