@@ -1,5 +1,6 @@
 // The columns of metadata by value, in a snapshot and compared with what is put again. What a row has is not saved: it is what the values' rows say.
 #include <algorithm>
+#include <limits>
 
 #include "retrieval/metadata_columns.h"
 #include "retrieval/snapshot_file.h"
@@ -119,9 +120,12 @@ void MetadataColumns::Restore(SnapshotReader& from, std::size_t rows) {
     empty_lists_end.push_back(empty_lists.size());
   }
   std::vector<std::uint64_t> with_any(rows / 64 + 1);
+  std::uint64_t all = 0;
   for (std::size_t row = 0; row < rows; ++row) {
     if (begins[row + 1] > 0) with_any[row / 64] |= std::uint64_t{1} << row % 64;
-    begins[row + 1] += begins[row];
+    all += begins[row + 1];
+    SnapshotReader::Check(all <= std::numeric_limits<std::uint32_t>::max(), "there are more values than places are counted with");
+    begins[row + 1] = static_cast<std::uint32_t>(all);
   }
   present = Bitmap(std::move(with_any));
   numbers.resize(begins.back());
