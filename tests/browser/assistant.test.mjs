@@ -50,6 +50,18 @@ await finish(async () => {
   check("a reload in mid-answer loses nothing", (await express.count()) === 2 && (await express.last().innerText()).includes("17.90"), await express.count());
   await express.last().getByRole("link", { name: "How this answer came about" }).waitFor();
 
+  await ask(page, "How wide may a pot on a Wren stove be?");
+  await page.getByText("24 cm").first().waitFor();
+  await finished(page);
+  await page.getByRole("article", { name: "Answer" }).last().getByRole("button", { name: /stove-safety|Stove/i }).first().click();
+  const sheet = panel.getByRole("img", { name: /^Page \d+ of / });
+  await sheet.waitFor();
+  const [pixels, box, paper] = [await sheet.evaluate((image) => image.complete && image.naturalWidth), await panel.locator(".place").first().boundingBox(), await sheet.boundingBox()];
+  check("a PDF is opened as its page, drawn", pixels > 300, pixels);
+  check("with a box over the cited line", box && box.height > 4 && box.width > 50 && box.x >= paper.x - 1 && box.y >= paper.y - 1 && box.y + box.height <= paper.y + paper.height + 1, JSON.stringify([box, paper]));
+  await shot(page, "4-citation-pdf");
+  await page.keyboard.press("Escape");
+
   await ask(page, "Where is my order LF-20417?");
   await page.getByRole("region", { name: "Order LF-20417" }).waitFor();
   await finished(page);
