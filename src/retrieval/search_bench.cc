@@ -8,6 +8,7 @@
 #include <fstream>
 #include <numeric>
 #include <random>
+#include <thread>
 
 #include "models/bert_embedder.h"
 #include "base/files.h"
@@ -33,7 +34,7 @@ int main(int argc, char** argv) {
   if (std::filesystem::exists(kept) && std::filesystem::file_size(kept) == all.size() * sizeof(float)) {
     std::ifstream(kept, std::ios::binary).read(reinterpret_cast<char*>(all.data()), static_cast<std::streamsize>(all.size() * sizeof(float)));
   } else {
-    const auto embedder = models::OpenBertEmbedder(argv[2]);
+    const auto embedder = models::OpenBertEmbedder(argv[2], {.pooling = {}, .threads = std::max(1u, std::thread::hardware_concurrency())});
     const auto ctx = Context::System("bench");
     const auto begun = Steady::now();
     for (std::size_t at = 0; at < texts.size(); at += 256) {

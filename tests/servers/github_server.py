@@ -23,9 +23,9 @@ def tree_of(prefix):
         if not path.startswith(prefix):
             continue
         name, _, rest = path[len(prefix):].partition("/")
-        if rest:
+        if rest and name not in out:
             out[name] = ("tree", tree_sha(prefix + name + "/"), None, "040000")
-        else:
+        elif not rest:
             out[name] = ("blob", blob_sha(data), len(data), "120000" if data.startswith(b"-> ") else "100644")
     return out
 
