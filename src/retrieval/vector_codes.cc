@@ -224,6 +224,15 @@ void CodeTables::Build(std::span<const float> rotated) {
   }
   step = 2 * unit;
   base = 2 * low_sum - total;
+#ifdef __AVX512BW__
+  pairs.resize(2 * sums.size());
+  for (std::size_t g = 0; g < groups; ++g) {
+    // Group 4p + 2b + h: byte b of pair p, half h.
+    auto* to = &pairs[g / 4 * 128 + g % 2 * 64 + g / 2 % 2 * 32];
+    std::memcpy(to, &sums[g * 16], 16);
+    std::memcpy(to + 16, &sums[g * 16], 16);
+  }
+#endif
 }
 
 std::uint8_t* CodeBlocks::Take() {
@@ -308,8 +317,33 @@ void SumTables(const std::uint8_t* codes, const CodeTables& query, std::uint16_t
   constexpr std::size_t kBlock = CodeList::kBlock;
   const std::size_t bytes = query.sums.size() / 32;
 #ifdef __AVX2__
+  __m256i all_sums, odd_sums;
+#ifdef __AVX512BW__
+  const auto high_half_of = [](__m512i bits) {
+#ifdef __GFNI__
+    return _mm512_gf2p8affine_epi64_epi8(bits, _mm512_set1_epi64(0x1020408000000000), 0);  // each byte's bits 4 to 7 as 0 to 3, in one step
+#else
+    return _mm512_and_si512(_mm512_srli_epi16(bits, 4), _mm512_set1_epi8(15));
+#endif
+  };
+  __m512i all = _mm512_setzero_si512(), odd = all;
+  const auto* tables = query.pairs.data();
+  // Two bytes of the codes are side by side. Four of them are eight tables of at most 31 each: their sum fits a byte. Dimensions are a multiple of 64, so bytes of eight.
+  for (std::size_t byte = 0; byte < bytes; byte += 8) {
+    __m512i eight = _mm512_setzero_si512();
+    for (std::size_t j = 0; j < 4; ++j, tables += 128) {
+      const __m512i bits = _mm512_loadu_si512(codes + (byte + 2 * j) * kBlock);
+      eight = _mm512_add_epi8(eight, _mm512_shuffle_epi8(_mm512_loadu_si512(tables), _mm512_and_si512(bits, _mm512_set1_epi8(15))));
+      eight = _mm512_add_epi8(eight, _mm512_shuffle_epi8(_mm512_loadu_si512(tables + 64), high_half_of(bits)));
+    }
+    all = _mm512_add_epi16(all, eight);
+    odd = _mm512_add_epi16(odd, _mm512_srli_epi16(eight, 8));
+  }
+  all_sums = _mm256_add_epi16(_mm512_castsi512_si256(all), _mm512_extracti64x4_epi64(all, 1));
+  odd_sums = _mm256_add_epi16(_mm512_castsi512_si256(odd), _mm512_extracti64x4_epi64(odd, 1));
+#else
   const __m256i low_half = _mm256_set1_epi8(15);
-  __m256i all_sums = _mm256_setzero_si256(), odd_sums = _mm256_setzero_si256();
+  all_sums = odd_sums = _mm256_setzero_si256();
   const auto* tables = query.sums.data();
   const auto table = [&](std::size_t group) { return _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(tables + group * 16))); };
   // Four bytes of a code are eight tables of at most 31: their sum fits a byte. Dimensions are a multiple of 64, so bytes of four.
@@ -323,6 +357,7 @@ void SumTables(const std::uint8_t* codes, const CodeTables& query, std::uint16_t
     all_sums = _mm256_add_epi16(all_sums, eight);
     odd_sums = _mm256_add_epi16(odd_sums, _mm256_srli_epi16(eight, 8));
   }
+#endif
   // What the odd bytes added to the even ones' sums goes again: 16 bits wrap round.
   const __m256i even_sums = _mm256_sub_epi16(all_sums, _mm256_slli_epi16(odd_sums, 8));
   const __m256i low = _mm256_unpacklo_epi16(even_sums, odd_sums), high = _mm256_unpackhi_epi16(even_sums, odd_sums);

@@ -30,7 +30,8 @@ class Rotation {
 
 /// What a query adds to the estimate of a code: 16 sums for each four dimensions, in 31 steps so that eight fit a byte.
 struct CodeTables {
-  std::vector<std::uint8_t> sums;  ///< [padded / 4, 16]
+  std::vector<std::uint8_t> sums;   ///< [padded / 4, 16]
+  std::vector<std::uint8_t> pairs;  ///< AVX-512 alone: [padded / 16, 2, 64], of two bytes of a code at once the low halves' tables, each twice, then the high halves'
   float step = 0, base = 0;        ///< the query over the code's signs is base + step * the sum of the tables' entries
   /// Shape: rotated [padded].
   void Build(std::span<const float> rotated);
