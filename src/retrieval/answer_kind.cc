@@ -10,29 +10,36 @@
 namespace tenfold::retrieval {
 namespace {
 
+/// Words in order, to be searched in halves: a question has a hundred sentences looked through.
+template <std::size_t kSize>
+consteval std::array<std::string_view, kSize> Sorted(const std::string_view (&words)[kSize]) {
+  auto out = std::to_array(words);
+  std::ranges::sort(out);
+  return out;
+}
 template <std::size_t kSize>
 bool OneOf(std::string_view word, const std::array<std::string_view, kSize>& list) {
-  return std::find(list.begin(), list.end(), word) != list.end();
+  return std::ranges::binary_search(list, word);
 }
 
 /// Words that ask for a figure wherever they stand. Folded, as all here.
-constexpr auto kAlone = std::to_array<std::string_view>({"wann", "wieviel", "wieviele", "wanneer", "hoeveel", "combien", "quanto", "quanta", "quanti", "quante",
-                                                  "quantos", "quantas", "cuanto", "cuanta", "cuantos", "cuantas"});
+constexpr auto kAlone = Sorted({"wann", "wieviel", "wieviele", "wanneer", "hoeveel", "combien", "quanto", "quanta", "quanti", "quante",
+                               "quantos", "quantas", "cuanto", "cuanta", "cuantos", "cuantas"});
 /// Words that do at the start or behind one of kBeforeWhen; elsewhere they begin a clause ("what happens when it rains").
-constexpr auto kWhen = std::to_array<std::string_view>({"when", "quand", "quando", "cuando"});
-constexpr auto kBeforeWhen = std::to_array<std::string_view>({"until", "till", "since", "by", "from", "a", "da", "ate", "depuis", "desde", "entro", "hasta"});
+constexpr auto kWhen = Sorted({"when", "quand", "quando", "cuando"});
+constexpr auto kBeforeWhen = Sorted({"until", "till", "since", "by", "from", "a", "da", "ate", "depuis", "desde", "entro", "hasta"});
 /// Words that do with one of their own before them.
-constexpr auto kAfterHow = std::to_array<std::string_view>({"long", "many", "much", "often", "old", "far", "heavy", "big", "large", "high", "late", "early", "soon", "fast"});
-constexpr auto kAfterWie = std::to_array<std::string_view>({"viel", "viele", "lange", "oft", "schwer", "alt"});
-constexpr auto kAfterHoe = std::to_array<std::string_view>({"lang", "veel", "vaak", "zwaar", "oud"});
-constexpr auto kAfterWhat = std::to_array<std::string_view>({"time", "date", "day", "price", "percentage"});
-/// Written out: two to twelve and what else is common. "One" and its like are articles as well.
-constexpr auto kNumbers = std::to_array<std::string_view>({
-    "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "twenty", "thirty", "hundred", "thousand", "once", "twice", "half",
-    "zwei", "drei", "vier", "funf", "sechs", "sieben", "acht", "neun", "zehn", "elf", "zwolf", "hundert", "tausend", "einmal", "zweimal",
+constexpr auto kAfterHow = Sorted({"long", "many", "much", "often", "old", "far", "heavy", "big", "large", "high", "late", "early", "soon", "fast"});
+constexpr auto kAfterWie = Sorted({"viel", "viele", "lange", "oft", "schwer", "alt"});
+constexpr auto kAfterHoe = Sorted({"lang", "veel", "vaak", "zwaar", "oud"});
+constexpr auto kAfterWhat = Sorted({"time", "date", "day", "price", "percentage"});
+/// Written out: two to twelve and what else is common. Not those that are common words of another language here as well: "one", "once", "due" and "sei", "elf".
+constexpr auto kNumbers = Sorted({
+    "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "twenty", "thirty", "hundred", "thousand", "twice", "half",
+    "zwei", "drei", "vier", "funf", "sechs", "sieben", "acht", "neun", "zehn", "zwolf", "hundert", "tausend", "einmal", "zweimal",
     "twee", "drie", "vijf", "zes", "zeven", "negen", "tien", "twaalf", "honderd", "duizend",
     "deux", "trois", "quatre", "cinq", "sept", "huit", "neuf", "dix", "douze", "cent", "mille",
-    "due", "tre", "quattro", "cinque", "sei", "sette", "otto", "nove", "dieci", "dodici", "cento",
+    "tre", "quattro", "cinque", "sette", "otto", "nove", "dieci", "dodici", "cento",
     "dos", "tres", "cuatro", "cinco", "seis", "siete", "ocho", "nueve", "diez", "doce", "cien",
     "dois", "duas", "quatro", "sete", "oito", "dez", "doze", "cem"});
 
@@ -55,8 +62,9 @@ bool AsksForFigure(std::string_view question) {
 
 bool HasFigure(std::string_view sentence) {
   if (std::any_of(sentence.begin(), sentence.end(), [](char c) { return c >= '0' && c <= '9'; })) return true;
-  const auto words = FoldedWords(sentence);
-  return std::any_of(words.begin(), words.end(), [](const std::string& word) { return OneOf(word, kNumbers); });
+  bool found = false;
+  ForEachWord(sentence, [&](std::string_view word) { found |= OneOf(word, kNumbers); }, Language::kNone);
+  return found;
 }
 
 }  // namespace tenfold::retrieval

@@ -1,6 +1,7 @@
 // One reactor per call. gRPC's threads only move messages and never wait for us; the handler runs on the request pool and waits for them on a condition.
 #include "serving/grpc_server.h"
 
+#include <google/protobuf/stubs/logging.h>
 #include <grpc/grpc.h>
 #include <grpc/support/log.h>
 #include <grpcpp/generic/async_generic_service.h>
@@ -60,8 +61,9 @@ grpc::ByteBuffer BytesOf(std::string_view text) {
   return {&slice, 1};
 }
 
-/// What gRPC has to say of strangers' connections is not for everybody's eyes: what matters is thrown or answered.
+/// What gRPC has to say of strangers' connections, and protobuf of their messages, is not for everybody's eyes: what matters is thrown or answered.
 void LogAsOurs(gpr_log_func_args* args) { Log(LogLevel::kDebug, "grpc", {{"file", args->file}, {"line", args->line}, {"text", std::string_view(args->message)}}); }
+void LogMessageAsOurs(google::protobuf::LogLevel, const char* file, int line, const std::string& text) { Log(LogLevel::kDebug, "protobuf", {{"file", file}, {"line", line}, {"text", std::string_view(text)}}); }
 
 struct Row {
   GrpcMethod method;
@@ -88,6 +90,7 @@ class GrpcServer::Impl : public grpc::CallbackGenericService {
       rows_.emplace(std::move(path), Row{std::move(method), &metrics.GetHistogram("tenfold_grpc_request_duration_seconds", "Time from a call's first message to its end.", labels), count("ok"), count("error")});
     }
     gpr_set_log_function(LogAsOurs);
+    google::protobuf::SetLogHandler(LogMessageAsOurs);
     grpc::ServerBuilder builder;
     builder.SetMaxReceiveMessageSize(static_cast<int>(options_.message_limit_bytes));
     builder.SetMaxSendMessageSize(static_cast<int>(options_.message_limit_bytes));

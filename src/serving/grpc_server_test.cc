@@ -1,5 +1,6 @@
 #include "serving/grpc_server.h"
 
+#include <google/protobuf/wrappers.pb.h>
 #include <grpcpp/channel.h>
 #include <grpcpp/create_channel.h>
 #include <grpcpp/generic/generic_stub.h>
@@ -227,6 +228,14 @@ TEST_F(GrpcServerTest, RefusesAPortThatIsTaken) {
   } catch (const Error& e) {
     EXPECT_EQ(e.code(), Code::kUnavailable);
   }
+}
+
+TEST_F(GrpcServerTest, WhatIsWrongWithAStrangersMessageIsNotPrinted) {
+  Serve({});
+  google::protobuf::StringValue value;
+  testing::internal::CaptureStderr();
+  EXPECT_FALSE(value.ParseFromString(std::string("\x0a\x01\xff", 3)));  // a text that is not UTF-8
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
 }
 
 }  // namespace

@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <map>
 
-#include <google/protobuf/stubs/logging.h>
 #include <v1/batch_delete.pb.h>
 #include <v1/tenants.pb.h>
 
@@ -121,8 +120,6 @@ GrpcMethod Method(const char* name, std::chrono::milliseconds timeout, std::shar
 }  // namespace
 
 std::vector<GrpcMethod> MakeWeaviateMethods(std::shared_ptr<WeaviateObjects> on) {
-  // A stranger's message with a text that is not UTF-8 is refused; a line on our standard error for each would let strangers fill it.
-  google::protobuf::SetLogHandler(nullptr);
   std::vector<GrpcMethod> rows;
   rows.push_back(Method("Search", 30s, on, SearchWeaviate));
   rows.push_back(Method("BatchObjects", 120s, on, PutBatch));
