@@ -33,9 +33,9 @@ constexpr auto kAfterHow = Sorted({"long", "many", "much", "often", "old", "far"
 constexpr auto kAfterWie = Sorted({"viel", "viele", "lange", "oft", "schwer", "alt"});
 constexpr auto kAfterHoe = Sorted({"lang", "veel", "vaak", "zwaar", "oud"});
 constexpr auto kAfterWhat = Sorted({"time", "date", "day", "price", "percentage"});
-/// Written out: two to twelve and what else is common. Not those that are common words of another language here as well: "one", "once", "due" and "sei", "elf".
+/// Written out: two to twelve and what else is common. Not those that are common words of another language here as well: "one", "due", "sei", "elf".
 constexpr auto kNumbers = Sorted({
-    "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "twenty", "thirty", "hundred", "thousand", "twice", "half",
+    "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "twenty", "thirty", "hundred", "thousand", "once", "twice", "half",
     "zwei", "drei", "vier", "funf", "sechs", "sieben", "acht", "neun", "zehn", "zwolf", "hundert", "tausend", "einmal", "zweimal",
     "twee", "drie", "vijf", "zes", "zeven", "negen", "tien", "twaalf", "honderd", "duizend",
     "deux", "trois", "quatre", "cinq", "sept", "huit", "neuf", "dix", "douze", "cent", "mille",
